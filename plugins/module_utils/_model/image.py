@@ -145,3 +145,9 @@ class ResolvedImage:
     """The vendor's own name of the build (a date or serial), where it tells one."""
     size: int | None = None
     """Bytes as downloaded, where known."""
+    image_signature: Signature | None = None
+    """A signature over the image itself, which only who downloads the image can verify (C(url) is that of this build)."""
+
+    @property
+    def needs_image_signature(self) -> bool:
+        return self.image_signature is not None

@@ -1,0 +1,145 @@
+# Copyright (c) 2026, the homelab.proxmox contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One way through every door: options, read, plan, refuse or show or apply, result.
+
+Check mode is decided here and nowhere else. Until a plan is accepted the client can only read.
+"""
+
+from __future__ import annotations
+
+import os
+import typing as t
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from ansible.module_utils.basic import AnsibleModule
+
+from .._apply.outcome import ApplyFailed, Outcome
+from .._images.errors import ImageError
+from .._plan.plan import OptionProblems, Plan
+from .._pve.auth import ConnectionOptionError, connection_from
+from .._pve.client import Client
+from .._pve.errors import ApiError, Kind, ProxmoxError, as_fields
+from .._pve.transport import ProxmoxerTransport
+from .deps import require_libraries
+
+D = t.TypeVar("D")
+A = t.TypeVar("A")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door(t.Generic[D, A]):
+    """What makes one door different from another: pure functions, a reader and an executor."""
+
+    desired: Callable[[Mapping[str, t.Any]], D]
+    read: Callable[[Client, D], A]
+    plan: Callable[[D, A], Plan]
+    apply: Callable[[Client, D, Plan], Outcome] | None = None
+    """None for doors that only read."""
+    result: Callable[[Mapping[str, t.Any]], Mapping[str, t.Any]] = dict
+    """The shape of the result; the same for a plan and for what was done."""
+
+
+def run(module: AnsibleModule, door: Door[D, A]) -> t.NoReturn:
+    """Lead one call through the door and end the module."""
+    require_libraries(module)
+    client: Client | None = None
+    try:
+        desired = door.desired(module.params)
+        client = open_client(module.params)
+        plan = _plan(module, client, door, desired)
+        if module.check_mode or door.apply is None or not plan.steps:
+            _exit(module, client, plan, door.result(plan.result))
+        client.allow_writes()
+        outcome = _apply(module, client, door, desired, plan)
+        _exit(module, client, plan, door.result(outcome.result), outcome.warnings)
+    except (OptionProblems, ConnectionOptionError) as problem:
+        _fail(module, client, msg=_together(list(problem.problems)), problems=list(problem.problems))
+    except ApplyFailed as failure:
+        _fail(
+            module,
+            client,
+            msg=_with_left(str(failure.cause), failure.left),
+            changed=bool(failure.done),
+            done=list(failure.done),
+            left_behind=list(failure.left),
+            **_error_fields(failure.cause),
+        )
+    except (ProxmoxError, ImageError) as error:
+        _fail(module, client, msg=str(error), **_error_fields(error))
+
+
+def _plan(module: AnsibleModule, client: Client, door: Door[D, A], desired: D) -> Plan:
+    plan = door.plan(desired, door.read(client, desired))
+    if plan.refusals:
+        refusals = [str(refusal) for refusal in plan.refusals]
+        _fail(module, client, msg=_together(refusals), refusals=refusals)
+    return plan
+
+
+def _apply(module: AnsibleModule, client: Client, door: Door[D, A], desired: D, plan: Plan) -> Outcome:
+    """Apply; when a config changed under us between read and write, read and plan once more."""
+    assert door.apply is not None
+    try:
+        return door.apply(client, desired, plan)
+    except ApplyFailed as failure:
+        cause = failure.cause
+        if not isinstance(cause, ApiError) or cause.kind is not Kind.DIGEST_MISMATCH:
+            raise
+        again = _plan(module, client, door, desired)
+        if not again.steps:
+            return Outcome(result=again.result)
+        try:
+            return door.apply(client, desired, again)
+        except ApplyFailed as second:
+            raise ApplyFailed(second.cause, done=failure.done + second.done, left=second.left) from second
+
+
+def open_client(params: Mapping[str, t.Any]) -> Client:
+    """A client for the connection options, the environment and the connection file. It may only read at first."""
+    connection = connection_from(params, os.environ)
+    return Client(
+        ProxmoxerTransport(connection),
+        timeout=connection.timeout,
+        request_timeout=connection.request_timeout,
+        read_only=True,
+    )
+
+
+def _exit(
+    module: AnsibleModule, client: Client, plan: Plan, result: Mapping[str, t.Any], warnings: tuple[str, ...] = ()
+) -> t.NoReturn:
+    for text in (*plan.notes, *warnings):
+        module.warn(text)
+    extra: dict[str, t.Any] = dict(result)
+    if plan.steps:
+        extra["steps"] = [step.describe() for step in plan.steps]
+        extra["diff"] = {"before": dict(plan.before), "after": dict(plan.after)}
+    module.exit_json(changed=plan.changed, requests=client.counts(), **extra)
+    raise AssertionError("unreachable: the module has ended")
+
+
+def _fail(module: AnsibleModule, client: Client | None, *, msg: str, **fields: t.Any) -> t.NoReturn:
+    if client is not None:
+        fields["requests"] = client.counts()
+    module.fail_json(msg=msg, **fields)
+    raise AssertionError("unreachable: the module has ended")
+
+
+def _error_fields(error: Exception) -> dict[str, t.Any]:
+    if isinstance(error, ProxmoxError):
+        return {"error": as_fields(error)}
+    return {"error": {"kind": type(error).__name__}}
+
+
+def _together(problems: list[str]) -> str:
+    if len(problems) == 1:
+        return problems[0]
+    return f"{len(problems)} problems:\n" + "\n".join(f"- {problem}" for problem in problems)
+
+
+def _with_left(message: str, left: tuple[str, ...]) -> str:
+    if not left:
+        return f"{message}. Nothing was left behind."
+    return f"{message}. Left behind: {'; '.join(left)}."

@@ -1,0 +1,194 @@
+# Copyright (c) 2026, the homelab.proxmox contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The options of a template line, and how they become a desired line."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from collections.abc import Callable, Mapping
+
+from .._model.agent import Agent
+from .._model.cpu import Cpu
+from .._model.identity import LINE_PATTERN, RESERVED_PREFIXES
+from .._model.image import CloudImage
+from .._model.ipconfig import IpConfig
+from .._model.net import Net
+from .._model.property_string import PropertyString, PropertyStringError
+from .._model.size import parse_size
+from .._model.sshkeys import SshKeys
+from .._model.tags import Tags
+from .._model.template import DiskWish, EfiWish, Password, Placement, Refresh, TemplateLine
+from .._model.vga import Vga
+from .._plan.plan import OptionProblems
+from .image_options import chosen_image
+
+# PVE::JSONSchema's dns-name.
+_DNS_NAME = re.compile(r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?\.)*[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?")
+_RANGE = re.compile(r"(\d+)\s*-\s*(\d+)")
+# Proxmox VE appends "-<generation>" to names of generations that are not current; a DNS label has 63 characters.
+_NAME_LIMIT = 63 - 1 - 14
+_VMID_MIN, _VMID_MAX = 100, 999_999_999
+
+Problem = Callable[[str, object, str], None]
+
+
+def desired_line(params: Mapping[str, t.Any]) -> TemplateLine:
+    """One line from a door's options. Raises OptionProblems with everything that is wrong."""
+    problems: list[str] = []
+
+    def problem(option: str, value: object, text: str) -> None:
+        problems.append(f"{option}={value!r}: {text}")
+
+    absent = params["state"] == "absent"
+    line: str = params["line"]
+    if not LINE_PATTERN.fullmatch(line):
+        problem("line", line, "use lower-case letters, digits, '.' and '-', 48 characters at most, such as debian-13")
+    image = _placeholder(line) if absent else chosen_image(params, line, "template", problems)
+    place = _placement(params, absent, problem)
+    settings, clears = _settings(params, problem)
+    disk = _disk(params, problem)
+    _names(params, problem)
+    if params["bios"] == "seabios" and (params["efi"] or params["tpm"]):
+        problem("bios", "seabios", "efi and tpm need UEFI. Set bios to ovmf, or leave it out")
+    if problems or image is None:
+        raise OptionProblems(tuple(problems))
+    return TemplateLine(
+        line=line,
+        name=params["name"] or line,
+        image=image,
+        own_image=bool(params["url"]),
+        place=place,
+        disk=disk,
+        bios=params["bios"],
+        efi=EfiWish(secure_boot=params["efi"]["secure_boot"], type=params["efi"]["type"]) if params["efi"] else None,
+        tpm=params["tpm"]["version"] if params["tpm"] else None,
+        settings=settings,
+        clears=clears,
+        description=params["description"],
+        tags=None if params["tags"] is None else frozenset(tag.lower() for tag in params["tags"]),
+        protection=params["protection"],
+        password=_password(params),
+        transfer=params["transfer"],
+        refresh=Refresh(policy=params["refresh"], max_age=params["max_age"] * 86400),
+        adopt=params["adopt"],
+        absent=absent,
+    )
+
+
+def _placeholder(line: str) -> CloudImage:
+    """An absent line needs no image."""
+    return CloudImage(
+        id=line, name=line, family="", os_family="", release="", variant="", arch="x86_64", url=None, url_kind="none"
+    )
+
+
+def _placement(params: Mapping[str, t.Any], absent: bool, problem: Problem) -> Placement:
+    storage = params["storage"] or ""
+    if not storage and not absent:
+        problem("storage", params["storage"], "name the storage for the template's disks, such as local-lvm")
+    vmid = params["vmid"]
+    if vmid is not None and not _VMID_MIN <= vmid <= _VMID_MAX:
+        problem("vmid", vmid, f"Proxmox VE takes {_VMID_MIN} to {_VMID_MAX}")
+    match = _RANGE.fullmatch(params["vmid_range"])
+    first, last = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not _VMID_MIN <= first <= last <= _VMID_MAX:
+        problem(
+            "vmid_range", params["vmid_range"], f"write first-last within {_VMID_MIN}-{_VMID_MAX}, such as 9000-9099"
+        )
+    if params["adopt"] and vmid is None and not absent:
+        problem("adopt", True, "name the template to take over with vmid")
+    return Placement(
+        node=params["node"],
+        storage=storage,
+        image_storage=params["image_storage"],
+        cloudinit_storage=params["cloudinit_storage"] or storage,
+        pool=params["pool"] or "",
+        vmid=vmid,
+        vmid_range=(first, last),
+    )
+
+
+def _names(params: Mapping[str, t.Any], problem: Problem) -> None:
+    name = params["name"] or params["line"]
+    if params["name"] and (not _DNS_NAME.fullmatch(name) or len(name) > _NAME_LIMIT):
+        problem("name", name, f"it must be a DNS name of {_NAME_LIMIT} characters at most, such as debian-13")
+    if "```homelab" in (params["description"] or ""):
+        problem("description", params["description"], "the fence ```homelab is kept for the identity block")
+    for tag in params["tags"] or ():
+        if tag.lower().startswith(RESERVED_PREFIXES):
+            problem("tags", tag, f"tags that begin with {', '.join(RESERVED_PREFIXES)} are kept for the identity")
+    try:
+        Tags.of(params["tags"] or ())
+    except PropertyStringError as error:
+        problem("tags", params["tags"], str(error))
+
+
+def _disk(params: Mapping[str, t.Any], problem: Problem) -> DiskWish:
+    wish = params["disk"] or {}
+    size = None
+    if wish.get("size"):
+        try:
+            size = parse_size(wish["size"])
+        except ValueError as error:
+            problem("disk.size", wish["size"], str(error))
+    flags = {"discard": ("on", "ignore"), "ssd": ("1", "0"), "iothread": ("1", "0")}
+    options = {key: on if wish[key] else off for key, (on, off) in flags.items() if wish.get(key) is not None}
+    options |= {key: wish[key] for key in ("cache", "aio") if wish.get(key)}
+    return DiskWish(size=size, format=wish.get("format"), options=options)
+
+
+def _password(params: Mapping[str, t.Any]) -> Password | None:
+    if not params["cipassword"]:
+        return None
+    return Password(value=params["cipassword"], always=params["cipassword_update"] == "always")
+
+
+def _settings(params: Mapping[str, t.Any], problem: Problem) -> tuple[dict[str, str], frozenset[str]]:
+    """Declared settings by Proxmox's config key; an empty text or list clears the key."""
+    settings: dict[str, str] = {}
+    clears: set[str] = set()
+
+    def put(option: str, key: str, value: object, encode: Callable[[t.Any], object]) -> None:
+        if value is None:
+            return
+        if value == "" or value == []:
+            clears.add(key)
+            return
+        try:
+            settings[key] = str(encode(value))
+        except (ValueError, TypeError) as error:
+            problem(option, value, str(error))
+
+    for key in ("cores", "sockets", "memory", "balloon"):
+        put(key, key, params[key], int)
+    for key in ("machine", "scsihw", "ostype", "serial0", "ciuser", "searchdomain", "citype"):
+        put(key, key, params[key], str)
+    put("cpu", "cpu", params["cpu"], Cpu.parse)
+    put("vga", "vga", params["vga"], Vga.parse)
+    put("ciupgrade", "ciupgrade", params["ciupgrade"], int)
+    put("agent", "agent", params["agent"], _agent)
+    put("nameserver", "nameserver", params["nameserver"], " ".join)
+    put("sshkeys", "sshkeys", params["sshkeys"], SshKeys.of)
+    for number, net in enumerate(params["net"] or ()):
+        put(f"net[{number}]", f"net{number}", net, lambda given: _of(Net, given))
+    for number, ip in enumerate(params["ipconfig"] or ()):
+        put(f"ipconfig[{number}]", f"ipconfig{number}", ip, _ipconfig)
+    return settings, frozenset(clears)
+
+
+def _of(codec: type[PropertyString], given: Mapping[str, t.Any]) -> PropertyString:
+    return codec.of(**{key: value for key, value in given.items() if value is not None})
+
+
+def _agent(given: Mapping[str, t.Any]) -> PropertyString:
+    return _of(Agent, given)
+
+
+def _ipconfig(given: Mapping[str, t.Any]) -> PropertyString:
+    parsed = IpConfig.parse(",".join(f"{key}={value}" for key, value in given.items() if value is not None))
+    problems = parsed.problems()
+    if problems:
+        raise ValueError("; ".join(problems))
+    return parsed

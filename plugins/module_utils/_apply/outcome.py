@@ -1,0 +1,28 @@
+# Copyright (c) 2026, the homelab.proxmox contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How a carried-out plan ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What an executor did. C(result) replaces the plan's; C(warnings) come from task logs."""
+
+    result: Mapping[str, Any]
+    warnings: tuple[str, ...] = ()
+
+
+class ApplyFailed(Exception):
+    """A plan stopped half-way: C(cause), what was C(done) and what was C(left) behind, in words."""
+
+    def __init__(self, cause: Exception, *, done: tuple[str, ...] = (), left: tuple[str, ...] = ()) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+        self.done = done
+        self.left = left

@@ -1,0 +1,283 @@
+# Copyright (c) 2026, the homelab.proxmox contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The only writer of templates: carries a plan out, step by step, and cleans up behind itself when it cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial, singledispatchmethod
+from typing import Any
+
+from .._images.errors import ImageError
+from .._model.disk import Disk
+from .._model.identity import Identity, State, identity_tags, read_identity, tagged_state
+from .._model.template import Generation, TemplateLine
+from .._model.vm_config import VmConfig
+from .._plan.build import create_params
+from .._plan.plan import Plan, Step
+from .._plan.settings import publish_changes, retire_changes
+from .._plan.steps import Adopt, Build, Configure, Destroy, FetchImage, Publish, Retire
+from .._pve.client import Client, api_path
+from .._pve.errors import ApiError, DeadlineExceeded, Kind, ProxmoxError, TaskFailed
+from .images import Fetcher, put_image
+from .outcome import ApplyFailed, Outcome
+
+MAX_CLASHES = 50
+"""How many VMIDs are tried when other clients, or guests that these credentials may not see, hold them."""
+
+
+class NotAsPlanned(ProxmoxError):
+    """The server did what was asked and the result is not what the plan says."""
+
+
+def apply_templates(client: Client, plan: Plan, fetch: Fetcher) -> Outcome:
+    """Carry out the steps of a template plan in order. Raises ApplyFailed with what was done and what is left."""
+    work = _Work(client, fetch, dict(plan.result["templates"]))
+    done: list[str] = []
+    for step in plan.steps:
+        try:
+            work.do(step)
+        except (ProxmoxError, ImageError) as cause:
+            raise ApplyFailed(cause, done=(*done, *work.partly), left=work.clean_up(cause)) from cause
+        done.append(step.describe())
+    return Outcome(result={"templates": work.results}, warnings=tuple(work.warnings))
+
+
+class _Work:
+    """One run over a plan: what it has made so far."""
+
+    def __init__(self, client: Client, fetch: Fetcher, results: dict[str, Any]) -> None:
+        self.client = client
+        self.fetch = fetch
+        self.results = results
+        self.warnings: list[str] = []
+        self.partly: list[str] = []
+        self._made: dict[str, tuple[Identity, VmConfig]] = {}
+        self._open: tuple[TemplateLine, int, Identity] | None = None
+
+    @singledispatchmethod
+    def do(self, step: Step) -> None:
+        raise TypeError(f"no way to do {step!r}")
+
+    @do.register
+    def _fetch_image(self, step: FetchImage) -> None:
+        self.warnings += put_image(self.client, step, self.fetch)
+
+    @do.register
+    def _build(self, step: Build) -> None:
+        vmid = self._create(step)
+        identity = replace(step.identity, vmid=vmid)
+        self._open = (step.line, vmid, identity)
+        self.partly.append(f"created VM {vmid}")
+        self._set_password(step.line, vmid)
+        if step.line.disk.size is not None:
+            self._grow(step.line, vmid, step.line.disk.size)
+        self._task("POST", step.line, vmid, "template", task="qmtemplate")
+        config = self._config(step.line.place.node, vmid)
+        problems = config.template_is_complete(vmid)
+        if problems:
+            raise NotAsPlanned(f"VM {vmid} was converted to a template, but not wholly: {', '.join(problems)}")
+        self._made[step.line.key] = (identity, config)
+        self._open = None
+        self.partly.clear()
+
+    @do.register
+    def _publish(self, step: Publish) -> None:
+        line = step.line
+        if step.generation is not None:
+            identity, config = step.generation.identity, step.generation.config
+        else:
+            identity, config = self._made[line.key]
+        identity = replace(identity, deadline="")
+        changes = publish_changes(line, identity, config)
+        self._write(line.place.node, identity.vmid, changes, digest=config.digest)
+        self._report(line, identity, changes)
+
+    @do.register
+    def _retire(self, step: Retire) -> None:
+        generation = step.generation
+        changes = retire_changes(step.line, generation)
+        self._write(generation.row.node, generation.vmid, changes, digest=generation.config.digest)
+        retired = self.results[step.line.key]["retired"]
+        if generation.vmid not in retired:
+            retired.append(generation.vmid)
+
+    @do.register
+    def _configure(self, step: Configure) -> None:
+        changes = dict(step.changes)
+        if step.password and step.line.password is not None:
+            changes["cipassword"] = step.line.password.value
+        self._write(step.line.place.node, step.vmid, changes, delete=step.delete, digest=step.digest)
+        current = self.results[step.line.key]["current"]
+        current["name"] = changes.get("name", current["name"])
+
+    @do.register
+    def _adopt(self, step: Adopt) -> None:
+        self._write(step.line.place.node, step.identity.vmid, dict(step.changes), digest=step.digest)
+        self._report(step.line, step.identity, step.changes)
+
+    @do.register
+    def _destroy(self, step: Destroy) -> None:
+        generation = step.generation
+        self._remove(generation.row.node, generation.vmid, generation.identity)
+        for result in self.results.values():
+            _forget(result, generation)
+
+    def clean_up(self, cause: Exception) -> tuple[str, ...]:
+        """Remove the build that failed, if it is ours and worth nothing; returns what stays, in words."""
+        left = [
+            f"VM {identity.vmid} is complete but not published, the next run publishes it"
+            for key, (identity, _config) in self._made.items()
+            if self.results[key].get("current") is None or self.results[key]["current"]["vmid"] != identity.vmid
+        ]
+        if self._open is not None:
+            left += self._discard(*self._open, cause)
+        return tuple(left)
+
+    def _create(self, step: Build) -> int:
+        place = step.line.place
+        path = api_path("nodes", place.node, "qemu")
+        for vmid in _candidates(step):
+            self._open = (step.line, vmid, replace(step.identity, vmid=vmid))
+            create = partial(
+                self.client.run, "POST", path, create_params(step, vmid), node=place.node, type="qmcreate", id=vmid
+            )
+            try:
+                result = self.client.retry_locked(create)
+            except (ApiError, TaskFailed) as error:
+                if error.kind is not Kind.ALREADY_EXISTS or place.vmid is not None:
+                    raise
+                self._open = None
+                continue
+            self.warnings += result.warnings
+            return vmid
+        raise NotAsPlanned(
+            f"{step.line.subject}: vmid_range {place.vmid_range[0]}-{place.vmid_range[1]}: "
+            "every VMID that was tried is taken by a guest that these credentials do not see. Give a free vmid_range"
+        )
+
+    def _set_password(self, line: TemplateLine, vmid: int) -> None:
+        # Not in the create call: Proxmox VE stores a password in plain text there, and hashed on a PUT.
+        if line.password is not None:
+            self._write(line.place.node, vmid, {"cipassword": line.password.value})
+
+    def _grow(self, line: TemplateLine, vmid: int, size: int) -> None:
+        config = self._config(line.place.node, vmid)
+        actual = config.disks()["scsi0"].size_bytes or 0
+        if size < actual:
+            raise NotAsPlanned(
+                f"{line.subject}: disk.size={size}: the image's disk has {actual} bytes and Proxmox VE only grows disks. "
+                "Set disk.size to that or more, or leave it out"
+            )
+        # A resize to the same size fails in the task: "shrinking disks is not supported".
+        if size > actual:
+            self._task("PUT", line, vmid, "resize", {"disk": "scsi0", "size": str(size), "digest": config.digest})
+
+    def _task(
+        self,
+        method: str,
+        line: TemplateLine,
+        vmid: int,
+        action: str,
+        params: dict[str, Any] | None = None,
+        *,
+        task: str = "",
+    ) -> None:
+        node = line.place.node
+        result = self.client.retry_locked(
+            lambda: self.client.run(
+                method, api_path("nodes", node, "qemu", vmid, action), params, node=node, type=task or action, id=vmid
+            )
+        )
+        self.warnings += result.warnings
+
+    def _config(self, node: str, vmid: int) -> VmConfig:
+        return VmConfig(self.client.get(api_path("nodes", node, "qemu", vmid, "config")))
+
+    def _write(
+        self, node: str, vmid: int, changes: dict[str, str], *, delete: tuple[str, ...] = (), digest: str | None = None
+    ) -> None:
+        self.client.retry_locked(
+            lambda: self.client.write_config(node, vmid, changes, delete=delete, digest=digest)
+        )
+
+    def _remove(self, node: str, vmid: int, identity: Identity) -> bool:
+        """Destroy a VM after one more look that it is the one that was meant. Returns whether there was one."""
+        try:
+            config = self._config(node, vmid)
+        except ApiError as error:
+            # Under limited privileges a VM that is gone answers 403: the pool's rights went with it.
+            if error.kind in (Kind.NOT_FOUND, Kind.PERMISSION):
+                return False
+            raise
+        found = read_identity(vmid, config.description)
+        if not isinstance(found, Identity) or (found.run, found.generation) != (identity.run, identity.generation):
+            raise NotAsPlanned(f"VM {vmid} on {node} is no longer what the plan saw; it was left alone")
+        result = self.client.retry_locked(
+            lambda: self.client.run(
+                "DELETE",
+                api_path("nodes", node, "qemu", vmid),
+                {"purge": 1, "destroy-unreferenced-disks": 1},
+                node=node,
+                type="qmdestroy",
+                id=vmid,
+            )
+        )
+        self.warnings += result.warnings
+        return True
+
+    def _discard(self, line: TemplateLine, vmid: int, identity: Identity, cause: Exception) -> list[str]:
+        where = f"VM {vmid} on {line.place.node}, state building"
+        if isinstance(cause, DeadlineExceeded):
+            return [f"{where}: the time was up; run again to finish or remove it"]
+        try:
+            config = self._config(line.place.node, vmid)
+            ours = read_identity(vmid, config.description)
+            building = tagged_state(config.tags.as_set()) is State.BUILDING
+            if not isinstance(ours, Identity) or ours.run != identity.run or not building:
+                return []
+            self._remove(line.place.node, vmid, identity)
+        except ApiError as error:
+            if error.kind in (Kind.NOT_FOUND, Kind.PERMISSION):
+                return []
+            return [f"{where}: it could not be removed ({error}); run again to remove it"]
+        except ProxmoxError as error:
+            return [f"{where}: it could not be removed ({error}); run again to remove it"]
+        return []
+
+    def _report(self, line: TemplateLine, identity: Identity, changes: Any) -> None:
+        result = self.results[line.key]
+        former = result["current"]
+        if former and former["vmid"] != identity.vmid:
+            result["retired"].append(former["vmid"])
+        result["unfinished"] = [vmid for vmid in result["unfinished"] if vmid != identity.vmid]
+        result["current"] = {
+            "vmid": identity.vmid,
+            "name": changes["name"],
+            "generation": identity.generation,
+            "image": identity.image or identity.url,
+            "source": identity.source,
+            "verification": identity.verification,
+            "recipe": identity.recipe,
+            "built": identity.built,
+            "state": State.CURRENT.value,
+        }
+
+
+def _candidates(step: Build) -> Iterator[int]:
+    """The planned VMID, then the free ones of the range."""
+    yield step.identity.vmid
+    first, last = step.line.place.vmid_range
+    free = (v for v in range(first, last + 1) if v not in step.taken and v != step.identity.vmid)
+    for _count, vmid in zip(range(MAX_CLASHES), free, strict=False):
+        yield vmid
+
+
+def _forget(result: dict[str, Any], generation: Generation) -> None:
+    vmid = generation.vmid
+    for key in ("retired", "unfinished"):
+        result[key] = [other for other in result[key] if other != vmid]
+    if result["current"] and result["current"]["vmid"] == vmid:
+        result["current"] = None

@@ -1,0 +1,135 @@
+# Copyright (c) 2026, the homelab.proxmox contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What Proxmox VE changes in place on a template: which of the declared settings differ, and how to write them.
+
+Property strings compare parsed, lists compare as sets, a network device keeps the MAC address it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .._model.agent import Agent
+from .._model.cpu import Cpu
+from .._model.identity import Identity, State, describe, human_text, identity_tags, user_tags
+from .._model.ipconfig import IpConfig
+from .._model.net import Net
+from .._model.property_string import PropertyString
+from .._model.sshkeys import SshKeys
+from .._model.template import Generation, TemplateLine
+from .._model.vga import Vga
+from .._model.vm_config import VmConfig
+
+CODECS: dict[str, type[PropertyString]] = {"agent": Agent, "cpu": Cpu, "ipconfig": IpConfig, "net": Net, "vga": Vga}
+
+# What the server takes for a key that its config does not hold, where that is a plain value (PVE::QemuServer's schema).
+SERVER_DEFAULTS = {
+    "memory": "512",
+    "cores": "1",
+    "sockets": "1",
+    "bios": "seabios",
+    "ciupgrade": "1",
+    "protection": "0",
+}
+
+Changes = tuple[dict[str, str], tuple[str, ...], dict[str, Any], dict[str, Any]]
+
+
+def config_changes(line: TemplateLine, current: Generation) -> Changes:
+    """What to write, what to delete, and both sides of the difference, for a line whose generation stays."""
+    changes: dict[str, str] = {}
+    before: dict[str, Any] = {}
+    after: dict[str, Any] = {}
+    config = current.config
+    for key, wanted in line.settings.items():
+        actual = config.text(key)
+        if actual is None and SERVER_DEFAULTS.get(key) == wanted:
+            continue
+        if actual is None or not same_value(key, wanted, actual):
+            changes[key] = wanted if actual is None else merged_value(key, wanted, actual)
+            before[key], after[key] = actual, changes[key]
+    delete = tuple(sorted(key for key in line.clears if config.text(key) is not None))
+    for key in delete:
+        before[key], after[key] = config.text(key), None
+    for key, (compared, written) in _identity_values(line, current.identity, config).items():
+        shown = _shown(key, config)
+        if shown != compared:
+            changes[key] = written
+            before[key], after[key] = shown, compared
+    return changes, delete, before, after
+
+
+def publish_changes(line: TemplateLine, identity: Identity, config: VmConfig) -> dict[str, str]:
+    """The name, tags, description and protection of the line's current generation."""
+    return {key: written for key, (_shown_as, written) in _identity_values(line, identity, config).items()}
+
+
+def retire_changes(line: TemplateLine, generation: Generation) -> dict[str, str]:
+    """The tags and name of a generation that is kept but no longer current."""
+    kept = user_tags(generation.config.tags.as_set())
+    return {
+        "name": f"{line.name}-{generation.identity.generation}",
+        "tags": ";".join(sorted(identity_tags(generation.identity, State.RETIRED) | kept)),
+    }
+
+
+def same_value(key: str, wanted: str, actual: str) -> bool:
+    """Whether a declared value and the server's mean the same."""
+    codec = _codec(key)
+    if codec is not None:
+        left, right = codec.parse(wanted), codec.parse(actual)
+        ignore = ["macaddr"] if isinstance(left, Net) and left.macaddr is None else []
+        return left.same_as(right, ignore=ignore)
+    if key == "sshkeys":
+        return SshKeys.parse(wanted).same_as(SshKeys.parse(actual))
+    if key in _WORD_LISTS:
+        return wanted.split() == actual.split()
+    if key == "memory":
+        # PVE 8.1 and newer may answer the property-string form.
+        return wanted == actual.removeprefix("current=")
+    return wanted == actual
+
+
+def merged_value(key: str, wanted: str, actual: str) -> str:
+    """The value to write: a network device without a declared MAC address keeps the one it has."""
+    if _codec(key) is Net:
+        left, right = Net.parse(wanted), Net.parse(actual)
+        if left.macaddr is None and right.macaddr is not None:
+            return str(left.replace(macaddr=right.macaddr))
+    return wanted
+
+
+_WORD_LISTS = frozenset({"nameserver", "searchdomain"})
+
+
+def _codec(key: str) -> type[PropertyString] | None:
+    return CODECS.get(key.rstrip("0123456789"))
+
+
+def _identity_values(line: TemplateLine, identity: Identity, config: VmConfig) -> dict[str, tuple[Any, str]]:
+    """Key to (the form that is compared and shown, the form that is written)."""
+    own = line.tags if line.tags is not None else user_tags(config.tags.as_set())
+    tags = identity_tags(identity, State.CURRENT) | own
+    human = line.description if line.description is not None else human_text(config.description)
+    values: dict[str, tuple[Any, str]] = {
+        "name": (line.name, line.name),
+        "tags": (sorted(tags), ";".join(sorted(tags))),
+        "description": (human.strip(), describe(human, identity)),
+    }
+    if line.protection is not None:
+        values["protection"] = (line.protection, str(int(line.protection)))
+    return values
+
+
+_SHOWN: dict[str, Callable[[VmConfig], Any]] = {
+    "name": lambda config: config.name,
+    "tags": lambda config: sorted(config.tags.as_set()),
+    "description": lambda config: human_text(config.description),
+    "protection": lambda config: config.protection,
+}
+
+
+def _shown(key: str, config: VmConfig) -> Any:
+    return _SHOWN[key](config)

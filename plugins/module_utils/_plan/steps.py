@@ -1,0 +1,128 @@
+# Copyright (c) 2026, the homelab.proxmox contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The steps of template plans, as values. A step says what; how is the executor's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from .._model.identity import Identity
+from .._model.image import CloudImage, ResolvedImage
+from .._model.template import Generation, TemplateLine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchImage:
+    """Get a verified image onto a storage under a name that holds its digest."""
+
+    node: str
+    storage: str
+    filename: str
+    image: CloudImage
+    source: ResolvedImage
+    via: Literal["download", "upload"]
+    may_upload: bool = False
+    """When the node cannot reach the vendor, fetch the image here instead."""
+
+    @property
+    def volid(self) -> str:
+        return f"{self.storage}:import/{self.filename}"
+
+    def describe(self) -> str:
+        how = "download by the node" if self.via == "download" else "fetch here and upload"
+        return f"{how} {self.source.url} as {self.volid} on {self.node} ({self.source.verification})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveImage:
+    """Delete a stored image."""
+
+    node: str
+    storage: str
+    volid: str
+
+    def describe(self) -> str:
+        return f"delete {self.volid} on {self.node}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """One new generation. The VMID is a proposal: the executor takes the next free one when another client was faster."""
+
+    line: TemplateLine
+    identity: Identity
+    """As published, but for the VMID."""
+    volid: str
+    taken: frozenset[int]
+    version: str
+
+    def describe(self) -> str:
+        return f"create VM {self.identity.vmid} for {self.line.subject} from {self.volid}, grow, convert to a template"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publish:
+    """Make a complete generation the line's current one: a new build, or one found complete but unpublished."""
+
+    line: TemplateLine
+    generation: Generation | None = None
+    """None: the generation that the plan's Build of this line made."""
+
+    def describe(self) -> str:
+        which = f"VM {self.generation.vmid}" if self.generation else "the new generation"
+        return f"publish {which} as the current {self.line.subject}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retire:
+    """Mark a former current generation as retired and give its name away. It stays."""
+
+    line: TemplateLine
+    generation: Generation
+
+    def describe(self) -> str:
+        return f"retire VM {self.generation.vmid} of {self.line.subject}; it is kept"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configure:
+    """Change a template's configuration in place."""
+
+    line: TemplateLine
+    vmid: int
+    changes: Mapping[str, str]
+    delete: tuple[str, ...] = ()
+    digest: str | None = None
+    password: bool = False
+    """Set the line's cloud-init password as well."""
+
+    def describe(self) -> str:
+        keys = [*self.changes, *(f"-{key}" for key in self.delete), *(["cipassword"] if self.password else [])]
+        return f"change {', '.join(keys)} of VM {self.vmid} in place"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adopt:
+    """Write an identity into a template that was made by hand."""
+
+    line: TemplateLine
+    identity: Identity
+    changes: Mapping[str, str]
+    digest: str | None = None
+
+    def describe(self) -> str:
+        return f"adopt VM {self.identity.vmid} as the current {self.line.subject}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destroy:
+    """Remove a VM that is proven ours, with its disks."""
+
+    generation: Generation
+    reason: str
+
+    def describe(self) -> str:
+        return f"destroy VM {self.generation.vmid} on {self.generation.row.node}: {self.reason}"

@@ -1,0 +1,338 @@
+# Copyright (c) 2026, the homelab.proxmox contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The planner of template lines: desired lines against what was read, as one plan.
+
+Publish comes before retire, and nothing is deleted but unfinished builds and what C(state=absent) names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from .._model.identity import Identity, Role, State
+from .._model.image import ResolvedImage
+from .._model.recipe import RECIPE_SCHEMA, recipe_digest
+from .._model.template import Generation, LineActual, Survey, TemplateLine, Unfinished
+from .build import stored_filename
+from .decide import Source, SourceProblem, adoptable, build_reasons, deadline_passed, sources_for
+from .plan import Plan, Refusal, Step
+from .settings import config_changes, publish_changes
+from .steps import Adopt, Build, Configure, Destroy, FetchImage, Publish, Retire
+from .template_checks import absence_refusals, build_refusals, choose_transfer, line_refusals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """Whose plan it is: C(id) names this process, C(builder) the collection and version, C(seconds) its deadline."""
+
+    id: str
+    now: datetime
+    builder: str
+    seconds: int
+
+
+@dataclass(slots=True)
+class _Draft:
+    """What planning one line has found so far."""
+
+    before: dict[str, Any] = field(default_factory=dict)
+    after: dict[str, Any] = field(default_factory=dict)
+    steps: list[Step] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def plan_templates(lines: Sequence[TemplateLine], survey: Survey, sources: Mapping[str, Source], run: Run) -> Plan:
+    """Plan all lines together: images shared by lines are fetched once, VMIDs are given once."""
+    before: dict[str, Any] = {}
+    after: dict[str, Any] = {}
+    steps: list[Step] = []
+    refusals: list[Refusal] = []
+    notes: list[str] = []
+    results: dict[str, Any] = {}
+    taken = set(survey.cluster.guests)
+    fetched: set[tuple[str, str, str]] = set()
+    for line in lines:
+        draft = _plan_line(line, survey, sources_for(line, sources), run, taken)
+        for step in draft.steps:
+            if isinstance(step, FetchImage):
+                key = ("" if _is_shared(survey, step) else step.node, step.storage, step.filename)
+                if key in fetched:
+                    continue
+                fetched.add(key)
+            if isinstance(step, Build):
+                taken.add(step.identity.vmid)
+            steps.append(step)
+        if draft.before != draft.after:
+            before[line.key] = draft.before
+            after[line.key] = draft.after
+        refusals += draft.refusals
+        notes += draft.notes
+        results[line.key] = summary(line, survey.lines[line.key])
+    return Plan(
+        before=before,
+        after=after,
+        steps=tuple(steps),
+        refusals=tuple(refusals),
+        notes=tuple(notes),
+        result={"templates": results},
+    )
+
+
+def summary(line: TemplateLine, actual: LineActual) -> dict[str, Any]:
+    """What a door returns of a line: the current generation and what hangs beside it."""
+    current = actual.current
+    return {
+        "line": line.line,
+        "node": line.place.node,
+        "current": generation_view(current) if current else None,
+        "retired": sorted({g.vmid for g in actual.generations if g is not current} | {r.vmid for r in actual.retired}),
+        "unfinished": [u.generation.vmid for u in actual.unfinished],
+        "foreign": [{"vmid": f.row.vmid, "name": f.row.name, "reason": f.reason} for f in actual.foreign],
+    }
+
+
+def generation_view(generation: Generation) -> dict[str, Any]:
+    """A generation in the vocabulary of results and diffs."""
+    identity = generation.identity
+    return {
+        "vmid": generation.vmid,
+        "name": generation.config.name,
+        "generation": identity.generation,
+        "image": identity.image or identity.url,
+        "source": identity.source,
+        "verification": identity.verification,
+        "recipe": identity.recipe,
+        "built": identity.built,
+        "state": generation.state.value if generation.state else None,
+    }
+
+
+def _plan_line(line: TemplateLine, survey: Survey, source: Source | None, run: Run, taken: set[int]) -> _Draft:
+    draft = _Draft()
+    actual = survey.lines[line.key]
+    draft.notes += [f"{line.subject}: VM {f.row.vmid} ({f.row.name}) is left alone: {f.reason}" for f in actual.foreign]
+    draft.refusals += line_refusals(line, survey)
+    if draft.refusals:
+        return draft
+    if line.absent:
+        _plan_absent(line, survey, actual, draft)
+        return draft
+    resumed = _plan_unfinished(line, actual, source, run, draft)
+    if adoptable(line, actual):
+        _plan_adoption(line, actual, run, draft)
+        return draft
+    if resumed is not None:
+        _publish(line, actual, resumed, draft)
+        return draft
+    reasons = build_reasons(line, actual.current, source)
+    if isinstance(source, SourceProblem) and (actual.current is None or reasons):
+        draft.refusals.append(
+            Refusal(
+                subject=line.subject,
+                option="url" if line.own_image else "image",
+                value=line.image.url if line.own_image else line.image.id,
+                reason=source.message,
+                remedy="Nothing was changed; run again when the vendor answers, or pin a checksum",
+            )
+        )
+    elif isinstance(source, SourceProblem):
+        draft.notes.append(f"{line.subject}: not refreshed, the current generation stays: {source.message}")
+    if draft.refusals:
+        return draft
+    if reasons:
+        _plan_build(line, survey, source, run, taken, reasons, draft)
+    elif actual.current is not None:
+        _plan_in_place(line, actual.current, draft)
+    if not draft.refusals:
+        _retire_others(line, actual, None if reasons else actual.current, draft)
+    return draft
+
+
+def _plan_unfinished(
+    line: TemplateLine, actual: LineActual, source: Source | None, run: Run, draft: _Draft
+) -> Generation | None:
+    """Refuse, finish or clean up builds that did not end; returns one that only lacks being published."""
+    resumed = None
+    for left in actual.unfinished:
+        generation = left.generation
+        if left.running_task or not (left.owner_gone or deadline_passed(generation, run.now)):
+            draft.refusals.append(_busy(line, left))
+        elif resumed is None and _is_wanted(line, generation, source):
+            resumed = generation
+        else:
+            draft.steps.append(Destroy(generation=generation, reason="an unfinished build whose run is gone"))
+            draft.before[f"unfinished {generation.vmid}"] = "building"
+            draft.after[f"unfinished {generation.vmid}"] = "absent"
+    return resumed
+
+
+def _busy(line: TemplateLine, left: Unfinished) -> Refusal:
+    identity = left.generation.identity
+    task = f", task {left.running_task} runs on it" if left.running_task else ""
+    return Refusal(
+        subject=line.subject,
+        option="line",
+        value=line.line,
+        reason=f"VM {left.generation.vmid} is being built by run {identity.run}{task}",
+        remedy=f"Wait for that run to end; it may be taken over after {identity.deadline} when no task runs on it",
+    )
+
+
+def _is_wanted(line: TemplateLine, generation: Generation, source: Source | None) -> bool:
+    """Whether an unfinished build is complete but for its publication, and still what the line asks for."""
+    if generation.incomplete or generation.identity.recipe != recipe_digest(line):
+        return False
+    return not isinstance(source, ResolvedImage) or generation.source == source.digest
+
+
+def _plan_build(
+    line: TemplateLine,
+    survey: Survey,
+    source: Source | None,
+    run: Run,
+    taken: set[int],
+    reasons: tuple[str, ...],
+    draft: _Draft,
+) -> None:
+    assert isinstance(source, ResolvedImage)
+    vmid, refusals = build_refusals(line, survey, source, frozenset(taken))
+    draft.refusals += refusals
+    if vmid is None or draft.refusals:
+        return
+    identity = Identity(
+        vmid=vmid,
+        role=Role.TEMPLATE,
+        line=line.line,
+        generation=run.now.strftime("%Y%m%d%H%M%S"),
+        image="" if line.own_image else line.image.id,
+        url=source.url,
+        source=str(source.digest),
+        source_build=source.build or "",
+        verification=source.verification,
+        recipe=recipe_digest(line),
+        recipe_schema=RECIPE_SCHEMA,
+        builder=run.builder,
+        built=run.now.isoformat(timespec="seconds"),
+        run=run.id,
+        deadline=(run.now + timedelta(seconds=run.seconds)).isoformat(timespec="seconds"),
+    )
+    filename = stored_filename(line.image, source.digest)
+    volid = f"{line.place.image_storage}:import/{filename}"
+    here = survey.images.get((line.place.node, line.place.image_storage), ())
+    if volid not in {stored.volid for stored in here}:
+        draft.steps.append(
+            FetchImage(
+                node=line.place.node,
+                storage=line.place.image_storage,
+                filename=filename,
+                image=line.image,
+                source=source,
+                via=choose_transfer(line, survey, source),
+                may_upload=line.transfer == "auto",
+            )
+        )
+    draft.steps.append(Build(line=line, identity=identity, volid=volid, taken=frozenset(taken), version=survey.version))
+    draft.steps.append(Publish(line=line))
+    current = survey.lines[line.key].current
+    if current is not None:
+        draft.before.update(generation_view(current))
+    draft.after.update(
+        {
+            "vmid": vmid,
+            "name": line.name,
+            "generation": identity.generation,
+            "image": identity.image or identity.url,
+            "source": identity.source,
+            "verification": identity.verification,
+            "recipe": identity.recipe,
+            "built": identity.built,
+            "state": State.CURRENT.value,
+            "reasons": list(reasons),
+        }
+    )
+
+
+def _plan_in_place(line: TemplateLine, current: Generation, draft: _Draft) -> None:
+    changes, delete, before, after = config_changes(line, current)
+    password = line.password is not None and (line.password.always or "cipassword" not in current.config.raw)
+    if not (changes or delete or password):
+        return
+    if password:
+        before["cipassword"] = "<set>" if "cipassword" in current.config.raw else "<unset>"
+        after["cipassword"] = "<set anew>" if "cipassword" in current.config.raw else "<set>"
+    draft.steps.append(
+        Configure(
+            line=line,
+            vmid=current.vmid,
+            changes=changes,
+            delete=delete,
+            digest=current.config.digest,
+            password=password,
+        )
+    )
+    draft.before.update(before)
+    draft.after.update(after)
+
+
+def _publish(line: TemplateLine, actual: LineActual, generation: Generation, draft: _Draft) -> None:
+    draft.steps.append(Publish(line=line, generation=generation))
+    if actual.current is not None:
+        draft.before.update(generation_view(actual.current))
+    draft.after.update({**generation_view(generation), "name": line.name, "state": State.CURRENT.value})
+    _retire_others(line, actual, None, draft)
+
+
+def _retire_others(line: TemplateLine, actual: LineActual, stays: Generation | None, draft: _Draft) -> None:
+    """Every generation that is tagged current and does not stay becomes retired: the newest complete one wins."""
+    for generation in actual.generations:
+        if generation.state is State.CURRENT and generation is not stays:
+            draft.steps.append(Retire(line=line, generation=generation))
+            draft.before.setdefault("retired", []) if stays else None
+            draft.after.setdefault("retired", []).append(generation.vmid)
+
+
+def _plan_adoption(line: TemplateLine, actual: LineActual, run: Run, draft: _Draft) -> None:
+    row, config = actual.occupant, actual.occupant_config
+    assert row is not None and config is not None
+    identity = Identity(
+        vmid=row.vmid,
+        role=Role.TEMPLATE,
+        line=line.line,
+        generation=run.now.strftime("%Y%m%d%H%M%S"),
+        image="" if line.own_image else line.image.id,
+        recipe=recipe_digest(line),
+        recipe_schema=RECIPE_SCHEMA,
+        verification="unverified: adopted",
+        builder=run.builder,
+        built=run.now.isoformat(timespec="seconds"),
+        run=run.id,
+    )
+    changes = publish_changes(line, identity, config)
+    draft.steps.append(Adopt(line=line, identity=identity, changes=changes, digest=config.digest))
+    draft.before.update({"vmid": row.vmid, "name": config.name, "state": "hand-made"})
+    draft.after.update({"vmid": row.vmid, "name": line.name, "state": State.CURRENT.value})
+
+
+def _plan_absent(line: TemplateLine, survey: Survey, actual: LineActual, draft: _Draft) -> None:
+    draft.refusals += absence_refusals(line, survey, actual)
+    if draft.refusals:
+        return
+    for generation in (*actual.generations, *(u.generation for u in actual.unfinished)):
+        draft.steps.append(Destroy(generation=generation, reason="state is absent"))
+        draft.before[f"vm {generation.vmid}"] = generation_view(generation)
+        draft.after[f"vm {generation.vmid}"] = None
+
+
+def _is_shared(survey: Survey, step: FetchImage) -> bool:
+    row = survey.cluster.storage(step.node, step.storage)
+    return row is not None and row.shared
+
+
+def with_vmid(identity: Identity, vmid: int) -> Identity:
+    """The identity under the VMID that the server really gave."""
+    return replace(identity, vmid=vmid)

@@ -1,0 +1,41 @@
+# Copyright (c) 2026, the homelab.proxmox contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What readers need of a client: GET, and nothing that writes."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from .._model.cluster import Cluster
+from .._model.template import StoredImage
+from .._pve.client import api_path
+
+
+class Reader(Protocol):
+    """The reading half of a client."""
+
+    def get(self, path: str, /, **params: Any) -> Any: ...
+
+
+def read_cluster(reader: Reader) -> Cluster:
+    """Nodes, storages and guests of the whole cluster in one request."""
+    return Cluster.from_resources(reader.get("/cluster/resources"))
+
+
+def read_permissions(reader: Reader) -> dict[str, dict[str, int]]:
+    """What the caller may do: path to privilege to propagate flag."""
+    return {path: dict(granted) for path, granted in reader.get("/access/permissions").items()}
+
+
+def read_version(reader: Reader) -> str:
+    """The version of the node that answers, such as C(8.4.21)."""
+    return str(reader.get("/version")["version"])
+
+
+def read_images(reader: Reader, node: str, storage: str) -> tuple[StoredImage, ...]:
+    """The files of content C(import) on a storage. One listing costs a real node 20 ms."""
+    rows = reader.get(api_path("nodes", node, "storage", storage, "content"), content="import")
+    return tuple(
+        StoredImage(volid=row["volid"], size=int(row.get("size", 0)), format=row.get("format", "")) for row in rows
+    )

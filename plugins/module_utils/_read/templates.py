@@ -1,0 +1,195 @@
+# Copyright (c) 2026, the homelab.proxmox contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What exists of template lines: few requests, and a config read only where tags alone do not decide.
+
+Tags and VMIDs of /cluster/resources are live; its C(template) flag lags by up to ten seconds. So tags choose which
+configs are read, and only a config makes a generation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from .._model.cluster import Cluster, GuestRow
+from .._model.disk import Disk
+from .._model.identity import (
+    TAG_GENERATION,
+    TAG_LINE,
+    Foreign,
+    Identity,
+    Role,
+    State,
+    read_identity,
+    tag_value,
+    tagged_state,
+)
+from .._model.template import ForeignVm, Generation, LineActual, Survey, TemplateLine, Unfinished
+from .._model.vm_config import VmConfig
+from .._pve.client import api_path
+from .._pve.errors import ApiError, Kind
+from .cluster import Reader, read_cluster, read_images, read_permissions, read_version
+
+READERS = 8
+"""Config reads in flight; a real node answers with three workers (MAX_WORKERS of pveproxy)."""
+
+
+def survey_lines(
+    reader: Reader, lines: Sequence[TemplateLine], *, auth_id: str, is_gone: Callable[[str], bool]
+) -> Survey:
+    """Read what planning needs. C(is_gone) tells whether a run id belongs to a process known to be dead."""
+    cluster = read_cluster(reader)
+    permissions = read_permissions(reader)
+    wanted = {vmid for line in lines for vmid in _to_read(line, cluster)}
+    configs = read_configs(reader, (cluster.guests[vmid] for vmid in sorted(wanted)))
+    found = {line.key: _line_actual(reader, line, cluster, configs, is_gone) for line in lines}
+    return Survey(cluster=cluster, permissions=permissions, lines=found, auth_id=auth_id)
+
+
+def with_build_facts(reader: Reader, survey: Survey, lines: Iterable[TemplateLine]) -> Survey:
+    """The survey with what only a build needs: PVE's version and the files on the image storages."""
+    wanted: dict[tuple[str, str], None] = {}
+    for line in lines:
+        row = survey.cluster.storage(line.place.node, line.place.image_storage)
+        if row is not None and row.available and "import" in row.content:
+            wanted[line.place.node, line.place.image_storage] = None
+    images = {key: read_images(reader, *key) for key in wanted}
+    return replace(survey, version=read_version(reader), images=images)
+
+
+def read_configs(reader: Reader, rows: Iterable[GuestRow]) -> dict[int, VmConfig]:
+    """The configs of VMs by VMID; one that vanished meanwhile is left out."""
+    rows = list(rows)
+    if len(rows) <= 1:
+        found = [_read_config(reader, row) for row in rows]
+    else:
+        with ThreadPoolExecutor(max_workers=min(READERS, len(rows))) as pool:
+            found = list(pool.map(lambda row: _read_config(reader, row), rows))
+    return {row.vmid: config for row, config in zip(rows, found, strict=True) if config is not None}
+
+
+def _read_config(reader: Reader, row: GuestRow) -> VmConfig | None:
+    try:
+        return VmConfig(reader.get(api_path("nodes", row.node, "qemu", row.vmid, "config")))
+    except ApiError as error:
+        if error.kind is Kind.NOT_FOUND:
+            return None
+        raise
+
+
+def line_rows(line: TemplateLine, cluster: Cluster) -> list[GuestRow]:
+    """The VMs on the line's node that carry the line's tag, newest generation first."""
+    tag = TAG_LINE + line.line
+    rows = [row for row in cluster.guests.values() if row.type == "qemu" and tag in row.tags]
+    here = [row for row in rows if row.node == line.place.node]
+    return sorted(here, key=lambda row: (tag_value(row.tags, TAG_GENERATION), row.template, row.vmid), reverse=True)
+
+
+def _to_read(line: TemplateLine, cluster: Cluster) -> set[int]:
+    """VMIDs whose config decides something. Clones by hand inherit tags: where a template has the same generation
+    tag, the others are its clones and need no look."""
+    rows = line_rows(line, cluster)
+    originals = {tag_value(row.tags, TAG_GENERATION) for row in rows if row.template}
+    wanted = set()
+    for row in rows:
+        if not row.template and tag_value(row.tags, TAG_GENERATION) in originals:
+            continue
+        if line.absent or tagged_state(row.tags) is not State.RETIRED:
+            wanted.add(row.vmid)
+    occupant = cluster.guests.get(line.place.vmid) if line.place.vmid is not None else None
+    if line.adopt and occupant is not None and occupant.type == "qemu":
+        wanted.add(occupant.vmid)
+    return wanted
+
+
+def _line_actual(
+    reader: Reader,
+    line: TemplateLine,
+    cluster: Cluster,
+    configs: dict[int, VmConfig],
+    is_gone: Callable[[str], bool],
+) -> LineActual:
+    generations: list[Generation] = []
+    unfinished: list[Unfinished] = []
+    foreign: list[ForeignVm] = []
+    retired: list[GuestRow] = []
+    for row in line_rows(line, cluster):
+        if row.vmid not in configs:
+            if row.template:
+                retired.append(row)
+            else:
+                foreign.append(ForeignVm(row=row, reason="it is a clone that inherited the tags of its template"))
+            continue
+        found = judge(row, configs[row.vmid], line.line)
+        if isinstance(found, Foreign):
+            foreign.append(ForeignVm(row=row, reason=found.reason))
+        elif found.state is State.BUILDING or (found.incomplete and found.state is not State.RETIRED):
+            unfinished.append(_unfinished(reader, found, is_gone))
+        else:
+            generations.append(found)
+    ours = {g.vmid for g in generations} | {u.generation.vmid for u in unfinished}
+    vmid = line.place.vmid
+    occupant = cluster.guests.get(vmid) if vmid is not None and vmid not in ours else None
+    return LineActual(
+        generations=tuple(generations),
+        unfinished=tuple(unfinished),
+        foreign=tuple(foreign),
+        retired=tuple(retired),
+        occupant=occupant,
+        occupant_config=configs.get(occupant.vmid) if occupant else None,
+        dependants=_dependants(reader, generations, line.place.node) if line.absent else {},
+    )
+
+
+def judge(row: GuestRow, config: VmConfig, line: str | None = None) -> Generation | Foreign:
+    """Whether a VM is a generation of ours. With C(line), of that line."""
+    identity = read_identity(row.vmid, config.description)
+    if identity is None:
+        return Foreign("it carries the line's tag and has no identity block")
+    if isinstance(identity, Foreign):
+        return identity
+    if identity.role is not Role.TEMPLATE:
+        return Foreign(f"its identity block says that it is a {identity.role}")
+    if line is not None and identity.line != line:
+        return Foreign(f"its identity block belongs to line {identity.line}")
+    return _generation(row, identity, config)
+
+
+def _generation(row: GuestRow, identity: Identity, config: VmConfig) -> Generation:
+    # The config's tags are the ones read last.
+    return Generation(
+        row=row,
+        identity=identity,
+        state=tagged_state(config.tags.as_set()),
+        config=config,
+        incomplete=config.template_is_complete(row.vmid),
+    )
+
+
+def _unfinished(reader: Reader, generation: Generation, is_gone: Callable[[str], bool]) -> Unfinished:
+    row = generation.row
+    tasks = reader.get(api_path("nodes", row.node, "tasks"), vmid=row.vmid, source="active")
+    running = [task["upid"] for task in tasks if not task.get("endtime")]
+    return Unfinished(
+        generation=generation,
+        running_task=running[0] if running else "",
+        owner_gone=is_gone(generation.identity.run),
+    )
+
+
+def _dependants(reader: Reader, generations: list[Generation], node: str) -> dict[int, tuple[int, ...]]:
+    """Linked clones by the VMID of their base, as far as volume names tell: on LVM-thin they do not, and a base
+    there may go without harm to its clones."""
+    bases = {g.vmid for g in generations}
+    storages = {
+        disk.storage for g in generations for disk in g.config.disks().values() if disk.is_base and disk.storage
+    }
+    found: dict[int, set[int]] = {}
+    for storage in sorted(storages):
+        for row in reader.get(api_path("nodes", node, "storage", storage, "content"), content="images"):
+            disk = Disk.parse(row["volid"])
+            if disk.base is not None and disk.base.vmid in bases and disk.owner_vmid is not None:
+                found.setdefault(disk.base.vmid, set()).add(disk.owner_vmid)
+    return {vmid: tuple(sorted(clones)) for vmid, clones in found.items()}

@@ -1,0 +1,85 @@
+#!/bin/sh
+# Checks what has to be there before anything can be set up, and names what is missing.
+#
+#   scripts/prerequisites.sh setup|test     one line for each thing missing, and the apt-get line that brings it; status 1
+#   scripts/prerequisites.sh python         prints the newest working Python that can make a virtual environment
+#
+# Packages are installed only under CI=true or SETUP=1, as root, with apt-get. A person's machine is left alone.
+set -eu
+
+usable_python() {
+    # A shim of pyenv may be found and still fail; Debian's python3 may come without ensurepip. Only running it tells.
+    "$1" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
+}
+
+find_python() {
+    if [ -n "${PYTHON:-}" ]; then
+        usable_python "$PYTHON" && echo "$PYTHON"
+        return
+    fi
+    for candidate in python3.13 python3.12 python3.11 python3; do
+        if usable_python "$candidate"; then
+            echo "$candidate"
+            return
+        fi
+    done
+    return 1
+}
+
+lacks() { ! command -v "$1" >/dev/null 2>&1; }
+
+missing_packages() {
+    if lacks git; then echo git; fi
+    if ! find_python >/dev/null; then echo python3-venv; fi
+    if [ "$1" = test ]; then
+        # The tests of signatures make throw-away keys and check with gpgv, as the modules do.
+        if lacks gpg; then echo gpg; fi
+        if lacks gpg-agent; then echo gpg-agent; fi
+        if lacks gpgv; then echo gpgv; fi
+    fi
+}
+
+may_install() {
+    { [ "${CI:-}" = true ] || [ "${SETUP:-}" = 1 ]; } && [ "$(id -u)" = 0 ] && ! lacks apt-get
+}
+
+explain() {
+    echo "Missing: $*" >&2
+    case " $* " in
+    *" python3-venv "*)
+        if [ -n "${PYTHON:-}" ]; then
+            echo "  $PYTHON is no working Python 3.11 or newer with the modules venv and ensurepip." >&2
+        else
+            echo "  No working Python 3.11 or newer with the modules venv and ensurepip was found." >&2
+        fi
+        ;;
+    esac
+    echo "Install it with:  sudo apt-get install $*" >&2
+    echo "(or, as root, let make do it:  SETUP=1 make ...)" >&2
+}
+
+case "${1:-}" in
+python)
+    find_python
+    ;;
+setup | test)
+    missing=$(missing_packages "$1" | tr '\n' ' ')
+    missing=${missing% }
+    if [ -n "$missing" ] && may_install; then
+        apt-get update -qq
+        # shellcheck disable=SC2086 # a list of package names
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing </dev/null
+        missing=$(missing_packages "$1" | tr '\n' ' ')
+        missing=${missing% }
+    fi
+    if [ -n "$missing" ]; then
+        # shellcheck disable=SC2086
+        explain $missing
+        exit 1
+    fi
+    ;;
+*)
+    echo "usage: $0 setup|test|python" >&2
+    exit 2
+    ;;
+esac

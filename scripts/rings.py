@@ -1,0 +1,305 @@
+# Copyright (c) 2026, the homelab.proxmox contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs the rings of tests in order and prints what each one did: C(rings.py [RING...]), all of them by default.
+
+Each ring writes its output to build/logs and its results to build/junit; the rings that run Python together write
+build/coverage.xml. The last line is the sum over all JUnit files. A ring that ran no test at all has failed.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build"
+BIN = ROOT / ".venv" / "bin"
+COLLECTIONS = ROOT / ".venv" / "collections"
+UTILS = "ansible_collections.homelab.proxmox.plugins.module_utils"
+STRICT_LAYERS = ("_model", "_pve", "_images", "_read", "_plan", "_apply")
+
+# Everything together; a run that takes longer hangs somewhere.
+TOTAL_LIMIT = 40 * 60
+TAIL_LINES = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """One command that passes or fails as a whole. C(cwd) is relative to the checkout."""
+
+    name: str
+    argv: tuple[str, ...]
+    cwd: str = "."
+
+
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """Either pytest over some folders, or tools. C(budget) in seconds is what it may take on two idle cores."""
+
+    name: str
+    budget: int
+    pytest: tuple[str, ...] = ()
+    tools: tuple[Tool, ...] = ()
+
+
+@dataclass(slots=True)
+class Score:
+    """What a ring did. C(failed) counts errors too; C(trouble) is why it failed although no test did."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    seconds: float = 0.0
+    trouble: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return not self.failed and not self.trouble
+
+
+def _mypy(name: str, cache: str, *arguments: str) -> Tool:
+    # From above ansible_collections, so that absolute and relative imports name the same modules.
+    config = str(ROOT / "pyproject.toml")
+    folder = str(BUILD / "mypy" / cache)
+    return Tool(name, ("mypy", "--config-file", config, "--cache-dir", folder, *arguments), str(COLLECTIONS))
+
+
+def _packages(*names: str) -> tuple[str, ...]:
+    return tuple(part for name in names for part in ("-p", name))
+
+
+LINT = (
+    Tool("ruff check", ("ruff", "check", ".")),
+    Tool("ruff format", ("ruff", "format", "--check", "--diff", ".")),
+    _mypy("mypy strict", "strict", "--strict", *_packages(*(f"{UTILS}.{layer}" for layer in STRICT_LAYERS))),
+    _mypy("mypy", "all", *_packages("ansible_collections.homelab.proxmox.plugins")),
+    _mypy("mypy scripts", "scripts", str(ROOT / "scripts")),
+    Tool("yamllint", ("yamllint", "--strict", ".")),
+    Tool("shellcheck", ("sh", "-c", "git ls-files -z -co --exclude-standard '*.sh' .ci/run | xargs -0 shellcheck")),
+    Tool("ansible-lint", ("ansible-lint", "--profile", "production", "--offline", "--nocolor")),
+    Tool(
+        "antsibull-docs",
+        ("antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs", "self", "."),
+    ),
+    Tool("antsibull-changelog", ("antsibull-changelog", "lint")),
+)
+
+RINGS = (
+    Ring("pure", 60, pytest=("tests/unit", "--ignore=tests/unit/plugins")),
+    Ring("doors", 180, pytest=("tests/unit/plugins", "tests/contract", "tests/playbooks", "-n", "2")),
+    Ring("lint", 60, tools=LINT),
+    Ring("sanity", 120, tools=(Tool("ansible-test sanity", (str(BIN / "python"), "scripts/sanity.py")),)),
+)
+
+
+def environment() -> dict[str, str]:
+    """The person's environment without what would lead a test to their cluster, their settings or their Docker."""
+    strangers = ("PROXMOX_", "HOMELAB_", "ANSIBLE_", "DOCKER_", "PYTEST_", "PYTHON")
+    named = {"REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "VIRTUAL_ENV", "GNUPGHOME"}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(strangers) and name not in named}
+    return kept | {
+        "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
+        "ANSIBLE_HOME": str(BUILD / "ansible"),
+        "ANSIBLE_NOCOLOR": "1",
+        "LC_ALL": "C.UTF-8",
+        "NO_COLOR": "1",
+        "no_proxy": "127.0.0.1,localhost,::1",
+        "NO_PROXY": "127.0.0.1,localhost,::1",
+    }
+
+
+def run(argv: Sequence[str], log: Path, *, env: Mapping[str, str], cwd: Path, limit: float) -> int | None:
+    """Run one command, appending its output to C(log). Returns its status, or None after C(limit) seconds."""
+    with log.open("ab") as stream:
+        stream.write(f"$ {shlex.join(argv)}\n".encode())
+        stream.flush()
+        process = subprocess.Popen(
+            argv, cwd=cwd, env=dict(env), stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True
+        )
+        try:
+            return process.wait(timeout=max(limit, 1))
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            _end_group(process)
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """End a command and whatever it left running in its session; nothing else."""
+    for number, seconds in ((signal.SIGTERM, 5), (signal.SIGKILL, 5)):
+        try:
+            os.killpg(process.pid, number)
+        except ProcessLookupError:
+            return
+        try:
+            process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def run_pytest(ring: Ring, log: Path, env: Mapping[str, str], limit: float) -> Score:
+    """One pytest run; folders that do not exist (yet) are left out."""
+    arguments = [part for part in ring.pytest if not part.startswith("tests/") or (ROOT / part).is_dir()]
+    junit = BUILD / "junit" / f"{ring.name}.xml"
+    argv = [str(BIN / "python"), "-m", "pytest", "-q", *arguments, f"--junitxml={junit}"]
+    argv += ["-o", f"junit_suite_name={ring.name}", "--cov=plugins", "--cov-report=", "--durations=5"]
+    argv += shlex.split(os.environ.get("ARGS", ""))
+    data = BUILD / "coverage" / f".coverage.{ring.name}"
+    status = run(argv, log, env={**env, "COVERAGE_FILE": str(data)}, cwd=ROOT, limit=limit)
+    score = Score()
+    if junit.exists():
+        add_junit(score, junit)
+    if status is None:
+        score.trouble = "took too long"
+    elif status and not score.failed:
+        score.trouble = f"pytest ended with status {status}"
+    return score
+
+
+def run_tools(ring: Ring, log: Path, env: Mapping[str, str], limit: float) -> Score:
+    """Every tool of the ring, also after one has failed, each as one test in the ring's JUnit file."""
+    suite = ElementTree.Element("testsuite", name=ring.name)
+    end = time.monotonic() + limit
+    for tool in ring.tools:
+        begin = time.monotonic()
+        part = log.with_name(f"{ring.name}-{tool.name.replace(' ', '-')}.log")
+        part.unlink(missing_ok=True)
+        status = run(tool.argv, part, env=env, cwd=ROOT / tool.cwd, limit=end - begin)
+        seconds = time.monotonic() - begin
+        case = ElementTree.SubElement(suite, "testcase", classname=ring.name, name=tool.name, time=f"{seconds:.1f}")
+        if status != 0:
+            message = "took too long" if status is None else f"status {status}"
+            ElementTree.SubElement(case, "failure", message=message).text = _printable(tail(part))
+            print(f"\n--- {tool.name}: {message}; the end of {part.relative_to(ROOT)}:\n{tail(part)}\n", flush=True)
+    junit = BUILD / "junit" / f"{ring.name}.xml"
+    ElementTree.ElementTree(suite).write(junit, encoding="utf-8", xml_declaration=True)
+    score = Score()
+    add_junit(score, junit)
+    return score
+
+
+def run_sanity(ring: Ring, log: Path, env: Mapping[str, str], limit: float) -> Score:
+    """ansible-test writes one JUnit file for each of its tests; they are counted instead of the one command."""
+    output = BUILD / "sanity" / "ansible_collections" / "homelab" / "proxmox" / "tests" / "output" / "junit"
+    shutil.rmtree(output, ignore_errors=True)
+    score = run_tools(ring, log, env, limit)
+    files = sorted(output.glob("*.xml"))
+    if not files:
+        score.trouble = "ansible-test reported no test"
+        return score
+    command_failed = not score.ok
+    (BUILD / "junit" / f"{ring.name}.xml").unlink()
+    score = Score()
+    for file in files:
+        shutil.copy2(file, BUILD / "junit" / f"{ring.name}-{file.name}")
+        add_junit(score, file)
+    if command_failed and not score.failed:
+        score.trouble = "ansible-test failed without naming a test"
+    return score
+
+
+def add_junit(score: Score, file: Path) -> None:
+    """Add the test cases of one JUnit file to a score."""
+    for case in ElementTree.parse(file).iter("testcase"):
+        kinds = {child.tag for child in case}
+        if kinds & {"failure", "error"}:
+            score.failed += 1
+        elif "skipped" in kinds:
+            score.skipped += 1
+        else:
+            score.passed += 1
+
+
+def tail(log: Path, lines: int = TAIL_LINES) -> str:
+    """The end of a log."""
+    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+
+
+def _printable(text: str) -> str:
+    return "".join(sign for sign in text if sign.isprintable() or sign in "\n\t")
+
+
+def run_ring(ring: Ring, limit: float) -> Score:
+    """Run one ring and say so while it runs."""
+    log = BUILD / "logs" / f"{ring.name}.log"
+    log.unlink(missing_ok=True)
+    for file in (BUILD / "junit").glob(f"{ring.name}*.xml"):
+        file.unlink()
+    print(f"ring {ring.name} ... ", end="", flush=True)
+    begin = time.monotonic()
+    runner = run_pytest if ring.pytest else run_sanity if ring.name == "sanity" else run_tools
+    score = runner(ring, log, environment(), limit)
+    score.seconds = time.monotonic() - begin
+    if score.ok and not score.passed:
+        score.trouble = "no test ran"
+    print(f"{'ok' if score.ok else 'FAILED'} ({score.seconds:.0f} s)", flush=True)
+    if not score.ok and log.exists():
+        print(f"\n--- the end of {log.relative_to(ROOT)}:\n{tail(log)}\n", flush=True)
+    return score
+
+
+def write_coverage(rings: Sequence[Ring]) -> str:
+    """Join the rings' coverage into build/coverage.xml. Returns the total as text, empty when there is none."""
+    data = [BUILD / "coverage" / f".coverage.{ring.name}" for ring in rings if ring.pytest]
+    data = [file for file in data if file.exists()]
+    if not data:
+        return ""
+    coverage = [str(BIN / "python"), "-m", "coverage"]
+    env = {**environment(), "COVERAGE_FILE": str(BUILD / "coverage" / ".coverage")}
+    log = BUILD / "logs" / "coverage.log"
+    log.unlink(missing_ok=True)
+    for arguments in (["combine", "--keep", *map(str, data)], ["xml", "-i", "-o", str(BUILD / "coverage.xml")]):
+        if run([*coverage, *arguments], log, env=env, cwd=ROOT, limit=120) != 0:
+            return ""
+    total = float(ElementTree.parse(BUILD / "coverage.xml").getroot().get("line-rate", "0"))
+    return f"{total:.0%} of the lines of plugins/"
+
+
+def table(rings: Sequence[Ring], scores: Mapping[str, Score]) -> Iterator[str]:
+    """The lines of the table, one for each ring and one for the sum."""
+    form = "{:<8} {:<7} {:>7} {:>7} {:>8} {:>8} {:>7}  {}"
+    yield form.format("ring", "result", "passed", "failed", "skipped", "seconds", "budget", "").rstrip()
+    for ring in rings:
+        score = scores[ring.name]
+        slow = "over its budget" if score.seconds > ring.budget else ""
+        numbers = (score.passed, score.failed, score.skipped, f"{score.seconds:.1f}", ring.budget)
+        note = "; ".join(filter(None, (score.trouble, slow)))
+        yield form.format(ring.name, "ok" if score.ok else "FAILED", *numbers, note).rstrip()
+    seconds = sum(score.seconds for score in scores.values())
+    yield form.format("all", "", "", "", "", f"{seconds:.1f}", sum(ring.budget for ring in rings), "").rstrip()
+
+
+def main(names: Sequence[str]) -> int:
+    """Run the named rings. Returns 1 when one of them failed or ran nothing."""
+    unknown = set(names) - {ring.name for ring in RINGS}
+    if unknown:
+        print(f"No ring {', '.join(sorted(unknown))}; there are: {', '.join(ring.name for ring in RINGS)}")
+        return 2
+    rings = [ring for ring in RINGS if not names or ring.name in names]
+    for folder in ("logs", "junit", "coverage"):
+        (BUILD / folder).mkdir(parents=True, exist_ok=True)
+    end = time.monotonic() + TOTAL_LIMIT
+    scores = {ring.name: run_ring(ring, end - time.monotonic()) for ring in rings}
+    covered = write_coverage(rings)
+    print()
+    print("\n".join(table(rings, scores)))
+    print(f"\nlogs: build/logs   JUnit: build/junit   coverage: {covered or 'none'}")
+    # A ring may fail without a failing test; the sum must not look as if all were well.
+    failed = sum(score.failed or bool(score.trouble) for score in scores.values())
+    print(f"{sum(score.passed for score in scores.values())} passed, {failed} failed", flush=True)
+    return 0 if all(score.ok for score in scores.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,215 @@
+# Copyright (c) 2026, the homelab.proxmox contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Worker tasks: UPIDs, their lasting, their logs, and the calls that read them."""
+
+from __future__ import annotations
+
+import asyncio
+import fnmatch
+import typing as t
+
+from fakepve.model import PveError, TaskError
+from fakepve.routing import param_error
+
+from .wire import Answer, now
+
+Body = t.Callable[[list[str]], t.Awaitable[None]]
+UPID_FORM = r"UPID:[^:]+:[0-9A-F]{8}:[0-9A-F]{8,9}:[0-9A-F]{8}:[^:]+:[^:]*:[^:]+:"
+
+
+class TasksMixin:
+    """Mixin of FakeCluster.
+
+    ``durations``: {task type: real seconds it takes}, ``"*"`` for the others (default 0: the task has ended before
+    its UPID is answered, downloads excepted). ``missing_polls`` / ``running_polls``: that many status reads of every
+    new task answer 400 "no such task" / "running" although it has ended.
+    """
+
+    def _init_tasks(self) -> None:
+        self.durations: dict[str, float] = {"*": 0.0}
+        self.missing_polls = 0
+        self.running_polls = 0
+        # Real seconds a request waits for a task that should be over at once.
+        self.inline_wait = 0.5
+        self.workers: set[asyncio.Task] = set()
+
+    def _routes_zz_tasks(self) -> list[tuple[str, str, t.Callable]]:
+        node = "/nodes/{node}/tasks"
+        return [
+            ("GET", node, self._tasks_of_node),
+            ("GET", node + "/{upid}/status", self._task_state),
+            ("GET", node + "/{upid}/log", self._task_lines),
+            ("DELETE", node + "/{upid}", self._task_stop),
+            ("GET", "/cluster/tasks", self._tasks_of_cluster),
+        ]
+
+    # ------------------------------------------------------------------ run
+
+    async def run_task(self, node: str, kind: str, ident: t.Any, user: str, body: Body) -> str:
+        """Start a worker; ``body(log)`` appends to the log and raises TaskError or PveError to fail. Returns the UPID."""
+        upid, pid, start = self._upid(node, kind, ident, user)
+        record: dict[str, t.Any] = {
+            "upid": upid, "node": node, "pid": pid, "pstart": pid * 7, "starttime": start, "type": kind,
+            "id": str(ident), "user": user.split("!")[0], "status": "running", "log": [], "owner": user,
+            "missing": self.missing_polls, "running": self.running_polls,
+        }  # fmt: skip
+        if "!" in user:
+            record["tokenid"] = user.partition("!")[2]
+        self.tasks[upid] = record
+        self.tasklog.append(record)
+        seconds = self.durations.get(kind, self.durations.get("*", 0.0))
+        worker = asyncio.ensure_future(self._work(record, body, seconds))
+        self.workers.add(worker)
+        worker.add_done_callback(self.workers.discard)
+        if not seconds:
+            await asyncio.wait({worker}, timeout=self.inline_wait)
+        return upid
+
+    async def task(self, node, ttype, tid, user, body, vm=None, lock=True, log=()):
+        """fakepve's own tasks (containers) in terms of run_task."""
+
+        async def adapted(lines: list[str]) -> None:
+            lines.extend(log)
+            note = await body()
+            if note:
+                lines.append(note)
+
+        return await self.run_task(node, ttype, tid, user, adapted)
+
+    async def _work(self, record: dict[str, t.Any], body: Body, seconds: float) -> None:
+        status = "OK"
+        try:
+            async with self.worker_slot(record):
+                if seconds:
+                    await asyncio.sleep(seconds)
+                await body(record["log"])
+            if record.get("warnings"):
+                status = f"WARNINGS: {record['warnings']}"
+        except (TaskError, PveError) as exc:
+            status = (exc.message if isinstance(exc, PveError) else str(exc)).rstrip("\n")
+        except asyncio.CancelledError:
+            status = "received interrupt"
+        record.update(status="stopped", exitstatus=status, endtime=now())
+        last = {"O": "TASK OK", "W": f"TASK {status}"}[status[0]] if ended_well(status) else f"TASK ERROR: {status}"
+        record["log"].append(last)
+
+    def worker_slot(self, record: dict[str, t.Any]) -> t.AsyncContextManager:
+        """A hook around a worker's run, for limits."""
+        return _Open()
+
+    def running_tasks(self) -> list[str]:
+        """UPIDs of the tasks that are under way."""
+        return [upid for upid, record in self.tasks.items() if record["status"] == "running"]
+
+    # ----------------------------------------------------------------- reads
+
+    def _record(self, v: dict, user: str) -> dict[str, t.Any]:
+        """The task of a UPID that ``user`` may see (its owner, or Sys.Audit on the node)."""
+        upid, node = v["upid"], v["node"]
+        parts = upid.split(":")
+        if len(parts) != 9 or parts[0] != "UPID":
+            raise param_error(upid="unable to parse worker upid")
+        record = self.tasks.get(upid)
+        if record is None or record["node"] != node:
+            raise param_error(upid="no such task")
+        if not self._owns(user, record):
+            self.require(user, "/nodes/" + node, "Sys.Audit")
+        return record
+
+    @staticmethod
+    def _owns(user: str, record: dict[str, t.Any]) -> bool:
+        """A user owns its own tasks and those of its tokens; a token only its own."""
+        return user in (record["owner"], record["user"])
+
+    async def _task_state(self, v: dict, user: str) -> dict[str, t.Any]:
+        record = self._record(v, user)
+        if record["missing"] > 0:
+            record["missing"] -= 1
+            raise param_error(upid="no such task")
+        shown = shown_fields(record, ("upid", "node", "pid", "pstart", "starttime", "type", "id", "user", "tokenid"))
+        if record["running"] > 0:
+            record["running"] -= 1
+            return {**shown, "status": "running"}
+        return {**shown, **shown_fields(record, ("status", "exitstatus"))}
+
+    async def _task_lines(self, v: dict, user: str) -> Answer:
+        lines = self._record(v, user)["log"] or ["no content"]
+        start, limit = v.get("start", 0), v.get("limit", 50)
+        rows = [{"n": number, "t": text} for number, text in enumerate(lines, 1)]
+        return Answer(rows[start : start + limit] if limit else rows[start:], {"total": len(rows)})
+
+    async def _task_stop(self, v: dict, user: str) -> None:
+        record = self._record(v, user)
+        if not self._owns(user, record):
+            self.require(user, "/nodes/" + record["node"], "Sys.Modify")
+        record["stop"] = True
+
+    async def _tasks_of_node(self, v: dict, user: str) -> Answer:
+        node, audit = v["node"], self.allowed(user, "/nodes/" + v["node"], "Sys.Audit")
+        rows = []
+        for record in reversed(self.tasklog):
+            if record["node"] == node and (audit or self._owns(user, record)) and wanted(record, v):
+                row = shown_fields(
+                    record, ("upid", "node", "pid", "pstart", "starttime", "endtime", "type", "id", "user", "tokenid")
+                )
+                if "exitstatus" in record:
+                    row["status"] = record["exitstatus"]
+                rows.append(row)
+        start, limit = v.get("start", 0), v.get("limit", 50)
+        return Answer(rows[start : start + limit] if limit else rows[start:], {"total": len(rows)})
+
+    async def _tasks_of_cluster(self, v: dict, user: str) -> list[dict[str, t.Any]]:
+        rows = []
+        for record in reversed(self.tasklog):
+            if not (self._owns(user, record) or self.allowed(user, "/nodes/" + record["node"], "Sys.Audit")):
+                continue
+            row = shown_fields(record, ("upid", "node", "starttime", "endtime", "type", "id", "user", "tokenid"))
+            if "exitstatus" in record:
+                row.update(status=record["exitstatus"], saved="1")
+            rows.append(row)
+        return rows[:25]
+
+
+class _Open:
+    """An async context that holds nothing."""
+
+    async def __aenter__(self) -> None:
+        return None
+
+    async def __aexit__(self, *_exc: object) -> None:
+        return None
+
+
+def ended_well(status: str) -> bool:
+    return status == "OK" or status.startswith("WARNINGS: ")
+
+
+def shown_fields(record: dict[str, t.Any], names: t.Iterable[str]) -> dict[str, t.Any]:
+    return {name: record[name] for name in names if name in record}
+
+
+def wanted(record: dict[str, t.Any], v: dict) -> bool:
+    """Does a task pass the filters of GET /nodes/{node}/tasks?"""
+    ended = "exitstatus" in record
+    source = v.get("source", "archive")
+    if (source == "active" and ended) or (source == "archive" and not ended):
+        return False
+    if v.get("vmid") is not None and record["id"] != str(v["vmid"]):
+        return False
+    if v.get("typefilter") and not fnmatch.fnmatch(record["type"], v["typefilter"]):
+        return False
+    if v.get("userfilter") and v["userfilter"] not in record["owner"]:
+        return False
+    if v.get("since") is not None and record["starttime"] < int(v["since"]):
+        return False
+    if v.get("until") is not None and record["starttime"] > int(v["until"]):
+        return False
+    if v.get("errors") and (not ended or ended_well(record["exitstatus"])):
+        return False
+    return not v.get("statusfilter") or status_class(record) in v["statusfilter"].replace(";", ",").split(",")
+
+
+def status_class(record: dict[str, t.Any]) -> str:
+    status = record.get("exitstatus", "unknown")
+    return {"OK": "ok", "unknown": "unknown"}.get(status, "warning" if status.startswith("WARNINGS") else "error")
