@@ -222,8 +222,10 @@ def add_junit(score: Score, file: Path) -> None:
 
 
 def tail(log: Path, lines: int = TAIL_LINES) -> str:
-    """The end of a log."""
-    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+    """The end of a log, or of its errors: ansible-test prints them between pages of what pip did."""
+    text = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    errors = [line for line in text if line.startswith(("ERROR: ", "FATAL: "))]
+    return "\n".join((errors or text)[-lines:])
 
 
 def _printable(text: str) -> str:

@@ -36,7 +36,6 @@ CASES = [
 ]
 # Calls whose words in the description have no part in the table, and why.
 WORDS_WITHOUT_NEED = {
-    "GET /cluster/nextid": "",
     "POST /access/users": "the words repeat the check",
     "POST /nodes/{node}/storage/{storage}/download-url": "the words repeat the check",
     "POST /nodes/{node}/qemu/{vmid}/template": "the words repeat the check",
@@ -53,7 +52,7 @@ def described(major: int) -> Mapping[str, Any]:
 
 
 def clauses(check: list[Any]) -> Clauses:
-    """A C(check) of the description in conjunctive form. The terms are those of PVE::RPCEnvironment exec_api2_perm_check."""
+    """A C(check) of the description in conjunctive form; its terms are those of exec_api2_perm_check."""
     match check[0]:
         case "and":
             return frozenset().union(*(clauses(part) for part in check[1:]))

@@ -140,6 +140,5 @@ def _together(problems: list[str]) -> str:
 
 
 def _with_left(message: str, left: tuple[str, ...]) -> str:
-    if not left:
-        return f"{message}. Nothing was left behind."
-    return f"{message}. Left behind: {'; '.join(left)}."
+    sentence = message.rstrip().rstrip(".")
+    return f"{sentence}. " + (f"Left behind: {'; '.join(left)}." if left else "Nothing was left behind.")

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import typing as t
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,21 +16,17 @@ from ansible.module_utils.basic import AnsibleModule
 
 from .._apply.outcome import Outcome
 from .._apply.templates import apply_templates
-from .._images.errors import ImageError
 from .._images.http import RequestsHttp
-from .._images.keys import Keyring
-from .._images.resolve import resolve
-from .._images.unpack import LocalImage, fetch
-from .._model.image import CloudImage, ResolvedImage
-from .._model.template import Survey, TemplateLine
-from .._plan.decide import Source, SourceProblem, build_reasons, wants_source
+from .._model.template import ForeignVm, Generation, Survey, TemplateLine
+from .._plan.decide import Source, build_reasons, wants_source
 from .._plan.plan import Plan
-from .._plan.template import Run, plan_templates
+from .._plan.template import Run, generation_view, plan_templates
 from .._pve.client import Client
-from .._read.templates import survey_lines, with_build_facts
+from .._read.templates import read_lines, survey_lines, with_build_facts
 from .image_options import Trust, trust_from
 from .run import Door, run
 from .run_id import is_gone, run_id
+from .sources import fetcher, source_asker
 from .template_options import desired_line
 
 BUILDER = "homelab.proxmox 0.1.0"
@@ -102,43 +98,65 @@ def resolve_all(lines: Sequence[TemplateLine], trust: Trust, http: RequestsHttp)
     return {line.key: answers[line.image.id or line.image.url] for line in lines}
 
 
-def source_asker(trust: Trust, http: RequestsHttp) -> Callable[[CloudImage], Source]:
-    keyring = Keyring.from_paths(trust.keyring) if trust.keyring else None
-
-    def ask(image: CloudImage) -> Source:
-        try:
-            return resolve(
-                image,
-                http,
-                signature=trust.signature,
-                keyring=keyring,
-                allow_plain_http=trust.allow_unverified,
-            )
-        except ImageError as error:
-            return SourceProblem(str(error))
-
-    return ask
-
-
 def plan_found(wanted: Wanted, found: Found) -> Plan:
     run = Run(id=run_id(), now=found.now, builder=BUILDER, seconds=wanted.seconds)
     return plan_templates(wanted.lines, found.survey, found.sources, run)
 
 
 def apply_wanted(client: Client, wanted: Wanted, plan: Plan, http: RequestsHttp) -> Outcome:
-    return apply_templates(client, plan, fetcher(wanted.directory, wanted.trust, http))
-
-
-def fetcher(directory: Path, trust: Trust, http: RequestsHttp) -> Callable[[ResolvedImage, CloudImage], LocalImage]:
-    """Fetches images into a directory of this machine."""
-
-    def get(source: ResolvedImage, image: CloudImage) -> LocalImage:
-        return fetch(source, http, directory)
-
-    return get
+    return apply_templates(client, plan, fetcher(wanted.directory, http))
 
 
 def _single(result: Mapping[str, t.Any]) -> dict[str, t.Any]:
     """The one line that C(vm_template) was asked for."""
     (template,) = result["templates"].values()
     return {"template": template}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """Which lines are asked for; None means all."""
+
+    line: str | None
+    node: str | None
+
+
+def run_vm_template_info(module: AnsibleModule) -> t.NoReturn:
+    """Lead one call of C(vm_template_info) through."""
+    door: Door[Question, dict[str, t.Any]] = Door(
+        desired=lambda params: Question(line=params["line"], node=params["node"]),
+        read=lambda client, question: describe_lines(read_lines(client, line=question.line, node=question.node)),
+        plan=lambda _question, found: Plan(result=found),
+    )
+    run(module, door)
+
+
+def describe_lines(found: Sequence[Generation | ForeignVm]) -> dict[str, t.Any]:
+    """Generations newest first, and the VMs that only look like some."""
+    generations = [one for one in found if isinstance(one, Generation)]
+    foreign = [one for one in found if isinstance(one, ForeignVm)]
+    return {
+        "templates": [
+            {
+                "line": one.identity.line,
+                "node": one.row.node,
+                **generation_view(one),
+                "complete": not one.incomplete,
+                "problems": list(one.incomplete),
+                "pool": one.row.pool or None,
+                "tags": sorted(one.config.tags.as_set()),
+                "age_days": _age_days(one.identity.built),
+            }
+            for one in generations
+        ],
+        "foreign": [
+            {"vmid": one.row.vmid, "name": one.row.name, "node": one.row.node, "reason": one.reason} for one in foreign
+        ],
+    }
+
+
+def _age_days(built: str) -> int | None:
+    try:
+        return (datetime.now(UTC) - datetime.fromisoformat(built)).days
+    except ValueError:
+        return None

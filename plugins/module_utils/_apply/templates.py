@@ -11,8 +11,7 @@ from functools import partial, singledispatchmethod
 from typing import Any
 
 from .._images.errors import ImageError
-from .._model.disk import Disk
-from .._model.identity import Identity, State, identity_tags, read_identity, tagged_state
+from .._model.identity import Identity, State, read_identity, tagged_state
 from .._model.template import Generation, TemplateLine
 from .._model.vm_config import VmConfig
 from .._plan.build import create_params
@@ -199,9 +198,7 @@ class _Work:
     def _write(
         self, node: str, vmid: int, changes: dict[str, str], *, delete: tuple[str, ...] = (), digest: str | None = None
     ) -> None:
-        self.client.retry_locked(
-            lambda: self.client.write_config(node, vmid, changes, delete=delete, digest=digest)
-        )
+        self.client.retry_locked(lambda: self.client.write_config(node, vmid, changes, delete=delete, digest=digest))
 
     def _remove(self, node: str, vmid: int, identity: Identity) -> bool:
         """Destroy a VM after one more look that it is the one that was meant. Returns whether there was one."""

@@ -30,8 +30,8 @@ SUMS_LIMIT = 4 * 2**20
 """Bytes that a sums file, signature or key may have at most."""
 INDEX_LIMIT = 32 * 2**20
 """Bytes that a JSON or HTML index may have; Ubuntu's simplestreams file has several MiB."""
-CHUNK = 2**20
-"""Bytes per piece of a stream."""
+CHUNK = 2**17
+"""Bytes per piece of a stream; a cut transfer loses one piece."""
 USER_AGENT = "homelab.proxmox (Ansible collection; cloud image fetcher)"
 _RETRY_STATUS = frozenset({429, 500, 502, 503, 504})
 _REDIRECT_STATUS = frozenset({301, 302, 303, 307, 308})

@@ -84,8 +84,8 @@ def check_unchanged(
     if not dated or not same_build or not comparable or remembered == resolved.digest:
         return
     raise DigestChanged(
-        f"{display_url(resolved.url)} is a dated build, which must not change, but its checksum was {remembered} and is "
-        f"now {resolved.digest}. Either the vendor replaced the file without a new date, or somebody else did; compare "
+        f"{display_url(resolved.url)} is a dated build, which must not change, but its checksum was {remembered} and "
+        f"is now {resolved.digest}. Either the vendor replaced the file without a new date, or someone else did; compare "
         f"with the vendor's announcement, then choose another build or pin the new checksum"
     )
 
@@ -106,9 +106,7 @@ def own_image(
     name = name_of(url)
     if not name:
         raise BadUrl(f"{display_url(url)} ends with a slash; the URL of a file is needed")
-    packed: Compression = compression or next(
-        (kind for suffix, kind in _COMPRESSIONS if name.lower().endswith(suffix)), "none"
-    )
+    packed = _packing(name) if compression is None else compression
     guessed: dict[str, Format] = {"raw": "raw", "vmdk": "vmdk"}
     # An .img is a qcow2 at Ubuntu, Flatcar and CirrOS; the content is checked against it later.
     plain = re.sub(r"\.(tar|t?xz|t?gz|bz2|zst)$", "", name.lower())
@@ -128,6 +126,10 @@ def own_image(
         sums=sums,
         digest=Digest.parse(checksum) if checksum else None,
     )
+
+
+def _packing(name: str) -> Compression:
+    return next((kind for suffix, kind in _COMPRESSIONS if name.lower().endswith(suffix)), "none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +200,7 @@ class _Attempt:
         if found.digest is not None and found.digest.algorithm == digest.algorithm and found.digest != digest:
             raise ConflictingDigests(
                 f"{self.image.id}: {sums.source} gives {name} the checksum {digest}, but the vendor's index says "
-                f"{found.digest}; both must agree. Vendors in the middle of publishing look like this: try again in an hour"
+                f"{found.digest}; both must agree. A vendor in the middle of publishing looks so: try again later"
             )
         return digest
 
@@ -238,8 +240,8 @@ class _Attempt:
         if self.allow_plain_http or (verdict is not None and verdict.verified) or not is_plain_http(url):
             return
         raise PlainHttp(
-            f"{display_url(url)} comes over plain http and no signature vouches for it, so anybody on the way could give "
-            f"a false checksum; use https, pin the checksum (checksum: sha256:<hex>), or allow it with allow_plain_http"
+            f"{display_url(url)} comes over plain http and no signature vouches for it, so anybody on the way could "
+            f"give a false checksum; use https, pin the checksum (checksum: sha256:<hex>), or set allow_plain_http"
         )
 
     def _trust(self, verdict: Verdict | None, url: str) -> str:

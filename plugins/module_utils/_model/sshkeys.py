@@ -15,18 +15,20 @@ from urllib.parse import quote, unquote
 
 from .property_string import PropertyStringError
 
+_PLAIN_TYPES = [
+    "ssh-ed25519",
+    "ssh-rsa",
+    "ssh-dss",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+]
+_SECURITY_KEY_TYPES = ["sk-ssh-ed25519", "sk-ecdsa-sha2-nistp256"]
 KEY_TYPES = frozenset(
     [
-        f"{name}{suffix}"
-        for names, suffixes in (
-            (
-                ["ssh-ed25519", "ssh-rsa", "ssh-dss"] + [f"ecdsa-sha2-nistp{bits}" for bits in (256, 384, 521)],
-                ["", "-cert-v01@openssh.com"],
-            ),
-            (["sk-ssh-ed25519", "sk-ecdsa-sha2-nistp256"], ["@openssh.com", "-cert-v01@openssh.com"]),
-        )
-        for name in names
-        for suffix in suffixes
+        *_PLAIN_TYPES,
+        *(f"{name}@openssh.com" for name in _SECURITY_KEY_TYPES),
+        *(f"{name}-cert-v01@openssh.com" for name in _PLAIN_TYPES + _SECURITY_KEY_TYPES),
     ]
 )
 

@@ -74,13 +74,12 @@ class ChangeAcl:
     role: str
     users: tuple[str, ...]
     tokens: tuple[str, ...]
-    groups: tuple[str, ...] = ()
     propagate: bool = False
     delete: bool = False
 
     def describe(self) -> str:
         verb, to = ("revoke", "from") if self.delete else ("grant", "to")
-        return f"{verb} {self.role} on {self.path} {to} {', '.join((*self.users, *self.tokens, *self.groups))}"
+        return f"{verb} {self.role} on {self.path} {to} {', '.join((*self.users, *self.tokens))}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,18 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .._model.agent import Agent
-from .._model.cpu import Cpu
 from .._model.identity import Identity, State, describe, human_text, identity_tags, user_tags
-from .._model.ipconfig import IpConfig
 from .._model.net import Net
-from .._model.property_string import PropertyString
-from .._model.sshkeys import SshKeys
 from .._model.template import Generation, TemplateLine
-from .._model.vga import Vga
-from .._model.vm_config import VmConfig
-
-CODECS: dict[str, type[PropertyString]] = {"agent": Agent, "cpu": Cpu, "ipconfig": IpConfig, "net": Net, "vga": Vga}
+from .._model.vm_config import VmConfig, property_codec, same_value
 
 # What the server takes for a key that its config does not hold, where that is a plain value (PVE::QemuServer's schema).
 SERVER_DEFAULTS = {
@@ -47,7 +39,7 @@ def config_changes(line: TemplateLine, current: Generation) -> Changes:
         actual = config.text(key)
         if actual is None and SERVER_DEFAULTS.get(key) == wanted:
             continue
-        if actual is None or not same_value(key, wanted, actual):
+        if actual is None or not same_setting(key, wanted, actual):
             changes[key] = wanted if actual is None else merged_value(key, wanted, actual)
             before[key], after[key] = actual, changes[key]
     delete = tuple(sorted(key for key in line.clears if config.text(key) is not None))
@@ -75,26 +67,19 @@ def retire_changes(line: TemplateLine, generation: Generation) -> dict[str, str]
     }
 
 
-def same_value(key: str, wanted: str, actual: str) -> bool:
+def same_setting(key: str, wanted: str, actual: str) -> bool:
     """Whether a declared value and the server's mean the same."""
-    codec = _codec(key)
-    if codec is not None:
-        left, right = codec.parse(wanted), codec.parse(actual)
-        ignore = ["macaddr"] if isinstance(left, Net) and left.macaddr is None else []
-        return left.same_as(right, ignore=ignore)
-    if key == "sshkeys":
-        return SshKeys.parse(wanted).same_as(SshKeys.parse(actual))
+    if key == "memory":
+        # The answer may be in the property-string form.
+        return wanted == actual.removeprefix("current=")
     if key in _WORD_LISTS:
         return wanted.split() == actual.split()
-    if key == "memory":
-        # PVE 8.1 and newer may answer the property-string form.
-        return wanted == actual.removeprefix("current=")
-    return wanted == actual
+    return same_value(key, merged_value(key, wanted, actual), actual)
 
 
 def merged_value(key: str, wanted: str, actual: str) -> str:
     """The value to write: a network device without a declared MAC address keeps the one it has."""
-    if _codec(key) is Net:
+    if property_codec(key) is Net:
         left, right = Net.parse(wanted), Net.parse(actual)
         if left.macaddr is None and right.macaddr is not None:
             return str(left.replace(macaddr=right.macaddr))
@@ -102,10 +87,6 @@ def merged_value(key: str, wanted: str, actual: str) -> str:
 
 
 _WORD_LISTS = frozenset({"nameserver", "searchdomain"})
-
-
-def _codec(key: str) -> type[PropertyString] | None:
-    return CODECS.get(key.rstrip("0123456789"))
 
 
 def _identity_values(line: TemplateLine, identity: Identity, config: VmConfig) -> dict[str, tuple[Any, str]]:

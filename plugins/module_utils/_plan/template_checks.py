@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from .._model.cluster import BASE_STORAGES, FILE_STORAGES, StorageRow
@@ -84,13 +84,23 @@ def absence_refusals(line: TemplateLine, survey: Survey, actual: LineActual) -> 
 
 
 def choose_transfer(line: TemplateLine, survey: Survey, source: ResolvedImage) -> Literal["download", "upload"]:
+    """How a line's image gets to its storage."""
+    return transfer_for(line.transfer, line.place.node, survey.permissions, source)
+
+
+def transfer_for(
+    wanted: Literal["auto", "download", "upload"],
+    node: str,
+    granted: Mapping[str, Mapping[str, int]],
+    source: ResolvedImage,
+) -> Literal["download", "upload"]:
     """By the node where it can; by upload for packed files, files of the controller, and without Sys.AccessNetwork."""
-    if line.transfer != "auto":
-        return line.transfer
     if source.compression != "none" or not source.url.startswith(("http://", "https://")):
         return "upload"
-    permissions = Permissions(survey.permissions)
-    node_may = permissions.has(f"/nodes/{line.place.node}", "Sys.AccessNetwork")
+    if wanted != "auto":
+        return wanted
+    permissions = Permissions(granted)
+    node_may = permissions.has(f"/nodes/{node}", "Sys.AccessNetwork")
     root_may = permissions.has("/", "Sys.Audit") and permissions.has("/", "Sys.Modify")
     return "download" if node_may or root_may else "upload"
 

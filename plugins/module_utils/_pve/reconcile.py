@@ -119,7 +119,7 @@ def config_shows(config: Mapping[str, Any], changes: Mapping[str, Any], delete: 
         if not _incomparable(name, str(wanted)):
             return False
         certain = False
-    return certain
+    return True if certain else None
 
 
 def _incomparable(name: str, wanted: str) -> bool:

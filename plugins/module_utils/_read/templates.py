@@ -168,6 +168,27 @@ def _generation(row: GuestRow, identity: Identity, config: VmConfig) -> Generati
     )
 
 
+def read_lines(reader: Reader, *, line: str | None = None, node: str | None = None) -> list[Generation | ForeignVm]:
+    """Every VM that carries a line's tag, by line and node, newest generation first; one config read each."""
+    cluster = read_cluster(reader)
+    rows = [
+        row
+        for row in cluster.guests.values()
+        if row.type == "qemu"
+        and node in (None, row.node)
+        and (TAG_LINE + line in row.tags if line else any(tag.startswith(TAG_LINE) for tag in row.tags))
+    ]
+    configs = read_configs(reader, rows)
+    rows.sort(key=lambda row: (tag_value(row.tags, TAG_GENERATION), row.vmid), reverse=True)
+    rows.sort(key=lambda row: (tag_value(row.tags, TAG_LINE), row.node))
+    found: list[Generation | ForeignVm] = []
+    for row in rows:
+        if row.vmid in configs:
+            judged = judge(row, configs[row.vmid])
+            found.append(ForeignVm(row=row, reason=judged.reason) if isinstance(judged, Foreign) else judged)
+    return found
+
+
 def _unfinished(reader: Reader, generation: Generation, is_gone: Callable[[str], bool]) -> Unfinished:
     row = generation.row
     tasks = reader.get(api_path("nodes", row.node, "tasks"), vmid=row.vmid, source="active")

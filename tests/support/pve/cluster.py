@@ -24,8 +24,21 @@ from pathlib import Path
 from fakepve.server import FakePve
 
 from .access import AccessMixin
+from .agent import AgentMixin
+from .backup import BackupMixin
+from .clone import CloneMixin
+from .cloudinit import CloudinitMixin
+from .config import ConfigMixin
+from .disks import DisksMixin
 from .faults import FaultsMixin
 from .limits import LimitsMixin
+from .power import PowerMixin
+from .qemu import QemuMixin
+from .static import StaticMixin
+from .status import StatusMixin
+from .storage import StorageMixin
+from .tasks import TasksMixin
+from .transfer import TransferMixin
 from .wire import Request, WireMixin
 
 GIB = 1024**3
@@ -41,7 +54,26 @@ def default_storages() -> dict[str, dict[str, t.Any]]:
     }
 
 
-class FakeCluster(WireMixin, FaultsMixin, LimitsMixin, AccessMixin, FakePve):
+class FakeCluster(
+    WireMixin,
+    FaultsMixin,
+    LimitsMixin,
+    AccessMixin,
+    ConfigMixin,
+    CloneMixin,
+    PowerMixin,
+    CloudinitMixin,
+    AgentMixin,
+    BackupMixin,
+    TransferMixin,
+    QemuMixin,
+    DisksMixin,
+    StorageMixin,
+    TasksMixin,
+    StatusMixin,
+    StaticMixin,
+    FakePve,
+):
     """The whole cluster; ``version`` is what GET /version answers and decides which API description rules."""
 
     def __init__(
@@ -73,8 +105,7 @@ class FakeCluster(WireMixin, FaultsMixin, LimitsMixin, AccessMixin, FakePve):
 
     def ensure_token(self, token: str, secret: str) -> str:
         """Give root@pam a token without privilege separation; returns its secret."""
-        self.apitokens[token] = secret
-        return secret
+        return self.add_token(token, privsep=0, secret=secret)
 
     # ------------------------------------------------------------ inspection
 

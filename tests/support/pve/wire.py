@@ -70,7 +70,8 @@ def redacted(values: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
 def refusal(request: web.Request, status: int, message: str, errors: t.Mapping[str, str] | None = None) -> web.Response:
     """The reply of a refused request."""
     reason = message.splitlines()[0] if message else ""
-    if status in BODILESS and not request.path.endswith("/access/ticket"):
+    upload = status == 403 and request.content_type == MULTIPART  # refused before the API code runs
+    if upload or (status in BODILESS and not request.path.endswith("/access/ticket")):
         return web.Response(status=status, reason=reason)
     body: dict[str, t.Any] = {"data": None, "message": message if status == 501 else message + "\n"}
     if errors:
@@ -110,20 +111,6 @@ class WireMixin:
             ("POST", "/access/ticket"): self._ticket,
             ("PUT", "/access/password"): self._password,
             ("POST", "/nodes/{node}/storage/{storage}/upload"): self._upload,
-            ("GET", "/version"): self._version,
-            ("GET", "/nodes"): self._nodes,
-            ("GET", "/cluster/resources"): self._resources,
-            ("GET", "/cluster/status"): self._cluster_status,
-            ("GET", "/nodes/{node}/tasks"): self._task_list,
-            ("GET", "/nodes/{node}/tasks/{upid}/status"): self._task_status,
-            ("GET", "/nodes/{node}/tasks/{upid}/log"): self._task_log,
-            ("POST", "/nodes/{node}/storage/{storage}/download-url"): self._download_url,
-            ("GET", "/nodes/{node}/qemu"): self._qemu_list,
-            ("GET", "/nodes/{node}/qemu/{vmid}/status/current"): self._status_current,
-            ("GET", "/nodes/{node}/qemu/{vmid}/config"): self._config_get,
-            ("PUT", "/nodes/{node}/qemu/{vmid}/config"): self._config_put,
-            ("POST", "/nodes/{node}/qemu/{vmid}/config"): self._config_post,
-            ("GET", "/nodes/{node}/qemu/{vmid}/pending"): self._pending,
         }
 
     # ------------------------------------------------------------ middleware

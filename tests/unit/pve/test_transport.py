@@ -75,6 +75,7 @@ def bundle(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, brok
     return request.param
 
 
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
 @pytest.mark.usefixtures("bundle")
 @pytest.mark.parametrize("way", ["fingerprint", "ca_path", "validate_certs"])
 def test_each_way_to_trust_holds_whatever_the_environment_says(
@@ -133,7 +134,7 @@ def test_a_missing_ca_file_is_named(server: PveServer) -> None:
 
 
 @pytest.mark.parametrize("pinned", [True, False], ids=["right pin", "wrong pin"])
-def test_a_pin_holds_through_a_proxy(
+def test_a_pin_holds_through_a_proxy(  # noqa: PLR0917
     server: PveServer,
     proxy: Proxy,
     certificate: Certificate,

@@ -145,6 +145,7 @@ def test_replacing_changes_only_that_key(before: str, fields: dict[str, object],
             PropertyStringError,
             "sample option 'text': '' cannot be sent: a value is not empty and has no comma or line break",
         ),
+        ({"many": [1]}, TypeError, "sample option 'many' sequence item 0: expected str instance, int found"),
         ({"some_rate": float("inf")}, PropertyStringError, "sample option 'some-rate': 'inf' is no number"),
     ],
 )

@@ -94,9 +94,10 @@ def test_options_are_kept_and_compared(options: str) -> None:
     ],
 )
 def test_errors_tell_the_line_and_at_most_the_type(lines: list[str], message: str) -> None:
-    for make in (lambda: SshKeys.of(lines), lambda: SshKeys.parse(encode("\n".join(lines)))):
-        with pytest.raises(PropertyStringError, match=f"^{re.escape(message)}$"):
-            make()
+    with pytest.raises(PropertyStringError, match=f"^{re.escape(message)}$"):
+        SshKeys.of(lines)
+    with pytest.raises(PropertyStringError, match=f"^{re.escape(message)}$"):
+        SshKeys.parse(encode("\n".join(lines)))
 
 
 @pytest.mark.parametrize("text", [ED, ED.replace(" ", "+"), f"{ED_ENCODED}%", f"{ED_ENCODED}%2", "a\n"])

@@ -1,0 +1,42 @@
+# Copyright (c) 2026, the homelab.proxmox contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Asking vendors about images, and fetching images to this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from .._images.errors import ImageError
+from .._images.http import Http
+from .._images.keys import Keyring
+from .._images.resolve import resolve
+from .._images.unpack import LocalImage, fetch
+from .._model.image import CloudImage, ResolvedImage
+from .._plan.decide import Source, SourceProblem
+from .image_options import Trust
+
+
+def source_asker(trust: Trust, http: Http) -> Callable[[CloudImage], Source]:
+    """Asks one vendor; one that cannot be asked or believed becomes a SourceProblem."""
+
+    def ask(image: CloudImage) -> Source:
+        try:
+            keyring = Keyring.from_paths(trust.keyring) if trust.keyring else None
+            return resolve(
+                image, http, signature=trust.signature, keyring=keyring, allow_plain_http=trust.allow_unverified
+            )
+        except ImageError as error:
+            return SourceProblem(str(error))
+
+    return ask
+
+
+def fetcher(directory: Path, http: Http) -> Callable[[ResolvedImage, CloudImage], LocalImage]:
+    """Fetches, verifies and unpacks images into a directory of this machine."""
+
+    def get(source: ResolvedImage, image: CloudImage) -> LocalImage:
+        return fetch(source, http, directory)
+
+    return get

@@ -1,0 +1,178 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the homelab.proxmox contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Keep a cloud-init template of a line on a node."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: vm_template
+author:
+  - The homelab.proxmox contributors
+short_description: Keep a cloud-init template on a node
+version_added: 0.1.0
+description:
+  - Takes a line from a catalogue id, or from an image of your own, to a converted template on one node in one task. The
+    image is downloaded and verified, imported, grown, given a cloud-init drive and defaults, and converted.
+  - What Proxmox VE allows in place on a template is changed in place, namely name, description, tags, protection, hardware
+    and cloud-init defaults. Everything else makes a new generation beside the old one, which is kept and marked as
+    retired. The diff says which.
+  - Options that are left out are not compared with a template that exists, apart from the name.
+  - Each generation carries an identity block in its description, and tags that mirror it. Clones inherit both, so a VM
+    counts as ours only when the block names the VM's own VMID. Nothing else is ever changed or removed.
+extends_documentation_fragment:
+  - homelab.proxmox.template
+  - homelab.proxmox.image
+  - homelab.proxmox.connection
+  - homelab.proxmox.requirements
+  - homelab.proxmox.attributes
+  - homelab.proxmox.attributes.actiongroup
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: partial
+    details: With O(cipassword_update=always) every run sets the password, because Proxmox VE never tells it back.
+seealso:
+  - module: homelab.proxmox.vm_template_info
+  - module: homelab.proxmox.image
+"""
+
+EXAMPLES = r"""
+- name: Keep a Debian 13 template on a node
+  homelab.proxmox.vm_template:
+    line: debian-13
+    node: pve1
+    storage: local-lvm
+
+- name: Declare hardware, cloud-init defaults and a bigger disk
+  homelab.proxmox.vm_template:
+    line: web-base
+    image: ubuntu-24.04
+    node: pve1
+    storage: local-lvm
+    pool: templates
+    vmid_range: 9100-9199
+    disk:
+      size: 20G
+    cores: 4
+    memory: 4096
+    net:
+      - bridge: vmbr0
+        tag: 20
+    ciuser: ops
+    sshkeys:
+      - "{{ lookup('ansible.builtin.file', '~/.ssh/id_ed25519.pub') }}"
+    nameserver: [192.0.2.53]
+    tags: [linux, web]
+    protection: true
+
+- name: See what a change would do, without doing it
+  homelab.proxmox.vm_template:
+    line: debian-13
+    node: pve1
+    storage: local-lvm
+    disk:
+      size: 32G
+  check_mode: true
+  diff: true
+
+- name: Build with secure boot and a TPM
+  homelab.proxmox.vm_template:
+    line: debian-13-secure
+    image: debian-13
+    node: pve1
+    storage: local-lvm
+    efi:
+      secure_boot: true
+    tpm: {}
+
+- name: Take over a template that was made by hand
+  homelab.proxmox.vm_template:
+    line: debian-12
+    node: pve1
+    storage: local-lvm
+    vmid: 9000
+    adopt: true
+
+- name: Remove a line from a node
+  homelab.proxmox.vm_template:
+    line: debian-11
+    node: pve1
+    state: absent
+"""
+
+RETURN = r"""
+template:
+  description: The line on its node, after the run; in check mode before it.
+  returned: success
+  type: dict
+  contains:
+    line: {description: The line., type: str, sample: debian-13}
+    node: {description: The node., type: str, sample: pve1}
+    current:
+      description: The current generation, or null.
+      type: dict
+      sample:
+        vmid: 9000
+        name: debian-13
+        generation: "20261123203101"
+        image: debian-13
+        source: "sha512:3c9f6bd9a3d0…"
+        verification: https
+        recipe: "sha256:8d1f…"
+        built: "2026-11-23T20:31:01+00:00"
+        state: current
+    retired: {description: VMIDs of older generations that are kept., type: list, elements: int, sample: [9001]}
+    unfinished: {description: VMIDs of builds that did not end., type: list, elements: int, sample: []}
+    foreign:
+      description: VMs that carry the line's tags and are not ours, with the reason. They are left alone.
+      type: list
+      elements: dict
+      sample: [{vmid: 120, name: web, reason: it is a clone that inherited the tags of its template}]
+steps:
+  description: What was done, or would be done in check mode.
+  returned: changed
+  type: list
+  elements: str
+  sample: ["change memory of VM 9000 in place"]
+done:
+  description: The steps that were done before a failure.
+  returned: failure
+  type: list
+  elements: str
+  sample: []
+left_behind:
+  description: What a failure left on the cluster.
+  returned: failure
+  type: list
+  elements: str
+  sample: []
+error:
+  description: What failed, for machines.
+  returned: failure
+  type: dict
+  sample: {kind: no_space, http_status: null, path: null, task: {upid: "UPID:pve1:…", exit_status: "…", log_tail: ["…"]}}
+requests:
+  description: How many requests were sent to Proxmox VE.
+  returned: always
+  type: dict
+  sample: {reads: 6, writes: 5, polls: 4}
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils._ansible.spec import with_connection
+from ..module_utils._ansible.template_door import run_vm_template
+from ..module_utils._ansible.template_spec import line_options
+
+
+def main() -> None:
+    run_vm_template(AnsibleModule(argument_spec=with_connection(line_options()), supports_check_mode=True))
+
+
+if __name__ == "__main__":
+    main()
