@@ -25,6 +25,8 @@ os.environ |= {
     "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
     "ANSIBLE_HOME": str(ROOT / "build" / "ansible"),
     "ANSIBLE_NOCOLOR": "1",
+    # For the processes that tests start; this one has its path from pyproject.toml.
+    "PYTHONPATH": str(COLLECTIONS),
     "NO_PROXY": "127.0.0.1,localhost,::1",
     "no_proxy": "127.0.0.1,localhost,::1",
 }

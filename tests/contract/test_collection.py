@@ -44,7 +44,7 @@ def doc_texts(file: Path) -> dict[str, str]:
     texts = {}
     for node in ast.parse(file.read_text(encoding="utf-8")).body:
         match node:
-            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=str(text))):
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=str() as text)):
                 texts[name] = text
     return texts
 
@@ -222,7 +222,8 @@ def run(*argv: str, cwd: Path, **environment: str) -> subprocess.CompletedProces
     result = subprocess.run(
         [str(BIN / argv[0]), *argv[1:]],
         cwd=cwd,
-        env={**os.environ, "ANSIBLE_HOME": str(cwd / "ansible-home"), **environment},
+        # Without PYTHONPATH, in which Ansible would look for collections too.
+        env={**os.environ, "PYTHONPATH": "", "ANSIBLE_HOME": str(cwd / "ansible-home"), **environment},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -257,7 +258,7 @@ def ansible(installed: Path, tmp_path: Path):
     """Runs a command of Ansible that knows the collection from the installed artifact only."""
 
     def call(*argv: str) -> subprocess.CompletedProcess[str]:
-        return run(*argv, cwd=tmp_path, ANSIBLE_COLLECTIONS_PATH=str(installed), PYTHONPATH="")
+        return run(*argv, cwd=tmp_path, ANSIBLE_COLLECTIONS_PATH=str(installed))
 
     return call
 

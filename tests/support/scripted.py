@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -144,6 +144,3 @@ class ScriptedTransport:
 def refusal(status: int, message: str, errors: Mapping[str, str] | None = None) -> Reply:
     """A reply that refuses, as Proxmox words it."""
     return Reply(status, message, None, None, dict(errors or {}))
-
-
-Script = Callable[..., ScriptedTransport]

@@ -16,7 +16,6 @@ from .._apply.images import Fetcher, put_image, remove_image
 from .._apply.outcome import ApplyFailed, Outcome
 from .._images.errors import ImageError
 from .._images.http import RequestsHttp
-from .._images.urls import name_of
 from .._model.cluster import FILE_STORAGES
 from .._plan.decide import Source
 from .._plan.image import ImageActual, ImageWish, plan_image, stored_builds, stored_view
@@ -53,8 +52,7 @@ def run_image(module: AnsibleModule) -> t.NoReturn:
 
 def _wanted(params: Mapping[str, t.Any], tmpdir: Path) -> Wanted:
     problems: list[str] = []
-    label = name_of(params["url"]).partition(".")[0] if params["url"] else None
-    image = chosen_image(params, label, "image", problems)
+    image = chosen_image(params, None, "image", problems)
     if problems or image is None:
         raise OptionProblems(tuple(problems))
     return Wanted(

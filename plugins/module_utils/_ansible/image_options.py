@@ -64,7 +64,7 @@ def chosen_image(
     C(fallback) is the catalogue id that is meant when neither C(image) nor C(url) is given.
     """
     if params["url"]:
-        return _own_image(params, fallback or params["image"] or "own", problems)
+        return _own_image(params, problems)
     for option in ("checksum", "checksum_url", "image_format", "compression"):
         if params[option]:
             problems.append(
@@ -90,7 +90,7 @@ def chosen_image(
     return image
 
 
-def _own_image(params: Mapping[str, t.Any], label: str, problems: list[str]) -> CloudImage | None:
+def _own_image(params: Mapping[str, t.Any], problems: list[str]) -> CloudImage | None:
     url: str = params["url"]
     found = len(problems)
     if params["image"]:
@@ -117,8 +117,7 @@ def _own_image(params: Mapping[str, t.Any], label: str, problems: list[str]) -> 
         return None
     return replace(
         image,
-        id=label,
-        name=label,
+        id=_stem(image.id),
         arch=params["arch"],
         cloud_init="unknown",
         # What an own image can boot is its owner's knowledge: nothing is refused.
@@ -126,6 +125,15 @@ def _own_image(params: Mapping[str, t.Any], label: str, problems: list[str]) -> 
         confidence="high",
         signature=_own_signature(params),
     )
+
+
+def _stem(filename: str) -> str:
+    """The file name without what tells format and packing; one file is one image, whichever lines use it."""
+    known = {"qcow2", "img", "raw", "vmdk", "tar", "xz", "gz", "bz2", "zst", "tgz", "txz"}
+    stem = filename
+    while stem.rpartition(".")[2].lower() in known and "." in stem:
+        stem = stem.rpartition(".")[0]
+    return stem
 
 
 def _own_signature(params: Mapping[str, t.Any]) -> Signature | None:

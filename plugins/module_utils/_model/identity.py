@@ -19,6 +19,7 @@ SCHEMA = 1
 DESCRIPTION_LIMIT = 8192  # characters; PVE::QemuServer refuses one more with a 400
 
 _FENCE = re.compile(r"^```homelab[ \t]*\n(.*?)^```[ \t]*$", re.MULTILINE | re.DOTALL)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _LINE = re.compile(r"([a-z_]+): ?(.*)")
 
 LINE_PATTERN = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,46}[a-z0-9])?")
@@ -77,7 +78,8 @@ class Identity:
         """The fenced block, one C(key: value) per line, empty values left out."""
         lines = [f"schema: {SCHEMA}"]
         for item in fields(self):
-            value = str(getattr(self, item.name))
+            # A line break in a value would end it, or the fence.
+            value = _CONTROL.sub(" ", str(getattr(self, item.name))).strip()
             if value and not (item.name == "recipe_schema" and value == "0"):
                 lines.append(f"{item.name}: {value}")
         return "```homelab\n" + "\n".join(lines) + "\n```"

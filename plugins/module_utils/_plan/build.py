@@ -13,6 +13,7 @@ from dataclasses import replace
 from .._model.identity import Identity, State, describe, identity_tags
 from .._model.image import CloudImage, Digest
 from .._model.template import TemplateLine
+from .quirks import quirk_settings
 from .steps import Build
 
 DISK_DEFAULTS = {"discard": "on", "iothread": "1", "ssd": "1"}
@@ -68,7 +69,7 @@ def default_settings(line: TemplateLine) -> dict[str, str]:
         "net0": "virtio,bridge=vmbr0",
         "serial0": "socket",
         "ipconfig0": "ip=dhcp",
-        # Proxmox VE's own default is 1: every first boot would upgrade all packages and hold the package manager's lock.
+        # The server's own default is 1: every first boot would upgrade all packages and hold the package manager's lock.
         "ciupgrade": "0",
     }
     if image.serial_console != "no" and "needs-vga" not in image.quirks:
@@ -79,7 +80,7 @@ def default_settings(line: TemplateLine) -> dict[str, str]:
         settings["ciuser"] = image.default_user
     if effective_bios(line) == "ovmf" and image.arch == "x86_64":
         settings["machine"] = "q35"
-    return settings
+    return settings | quirk_settings(line)
 
 
 def create_params(build: Build, vmid: int) -> dict[str, str | int]:

@@ -20,6 +20,7 @@ from .._model.template import Generation, LineActual, Survey, TemplateLine, Unfi
 from .build import stored_filename
 from .decide import Source, SourceProblem, adoptable, build_reasons, deadline_passed, sources_for
 from .plan import Plan, Refusal, Step
+from .quirks import quirk_notes
 from .settings import config_changes, publish_changes
 from .steps import Adopt, Build, Configure, Destroy, FetchImage, Publish, Retire
 from .template_checks import absence_refusals, build_refusals, choose_transfer, line_refusals
@@ -204,6 +205,7 @@ def _plan_build(
     draft.refusals += refusals
     if vmid is None or draft.refusals:
         return
+    draft.notes += quirk_notes(line)
     identity = Identity(
         vmid=vmid,
         role=Role.TEMPLATE,

@@ -15,6 +15,7 @@ from .._model.template import Generation, LineActual, Survey, TemplateLine
 from .build import MIN_IMPORT, effective_bios, version_tuple
 from .plan import Refusal
 from .privileges import Call, Permissions, missing, zone_bridge
+from .quirks import quirk_refusals
 
 _GIB = 1024**3
 
@@ -47,7 +48,8 @@ def build_refusals(
     line: TemplateLine, survey: Survey, source: ResolvedImage, taken: frozenset[int]
 ) -> tuple[int | None, list[Refusal]]:
     """The VMID that a new build would take, and what stands in its way."""
-    found = [*_storage_refusals(line, survey), *_image_storage_refusals(line, survey, source), *_fit(line)]
+    found = [*_storage_refusals(line, survey), *_image_storage_refusals(line, survey, source)]
+    found += [*_fit(line), *quirk_refusals(line)]
     vmid = _free_vmid(line, survey, taken, found)
     if version_tuple(survey.version) < MIN_IMPORT:
         found.append(

@@ -72,13 +72,12 @@ _TEXTS: tuple[_Row, ...] = (
     _Row(r"detected modified configuration", Kind.DIGEST_MISMATCH, "PVE::Tools assert_if_modified"),
     # --- locks and too much at once ---
     _Row(r"can't lock file '.*' - got timeout", Kind.BUSY, "PVE::Tools lock_file: flock after 10 s"),
-    _Row(r"can't acquire lock '.*' - got timeout", Kind.BUSY, "PVE::Tools lock_file"),
+    _Row(r"can't acquire lock '", Kind.BUSY, "PVE::Tools lock_file_full"),
     _Row(
         r"got lock (request )?timeout",
         Kind.BUSY,
         "PVE::Cluster cfs_lock: error with cfs lock '...': got lock request timeout",
     ),
-    _Row(r"unable to aquire lock|unable to acquire lock", Kind.BUSY, "PVE::Cluster cfs_lock"),
     _Row(
         r"got no worker upid", Kind.BUSY, "PVE::RESTEnvironment fork_worker: got no worker upid - start worker failed"
     ),
@@ -111,7 +110,6 @@ _TEXTS: tuple[_Row, ...] = (
     _Row(r"Disk quota exceeded", Kind.NO_SPACE, "errno EDQUOT"),
     # --- files from elsewhere ---
     _Row(r"^checksum mismatch: got", Kind.CHECKSUM, "recorded: exit status of download"),
-    _Row(r"mismatching hash|checksum verification failed", Kind.CHECKSUM, "PVE::Tools download_file_from_url, upload"),
     _Row(r"^refusing to override existing file", Kind.ALREADY_EXISTS, "observed: exit status of download"),
     _Row(r"^download failed: ", Kind.DOWNLOAD, "recorded: exit code 8 of wget is an error reply of the vendor"),
     # --- there already ---

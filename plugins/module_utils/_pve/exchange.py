@@ -127,7 +127,8 @@ class Exchange:
                 reason = exc.message
             except ApiError as exc:
                 trouble += 1
-                if exc.http_status not in UNCERTAIN_STATUS or trouble >= PROXY_ATTEMPTS:
+                # A task that is waited for goes on while its node does not answer; another read may never work.
+                if exc.http_status not in UNCERTAIN_STATUS or (upid is None and trouble >= PROXY_ATTEMPTS):
                     raise
                 reason = str(exc)
             self.deadline.pause(delay, f"{what} (last: {reason})", upid)

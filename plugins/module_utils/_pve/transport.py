@@ -223,9 +223,11 @@ class ProxmoxerTransport:
         distrust = next((cause for cause in causes if _is_distrust(cause)), None)
         if distrust is not None:
             return self._tls_failed(where, str(distrust))
-        bundle = self._connection.ca_path or os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-        if stage == "idle" and "TLS CA certificate bundle" in str(exc):
-            return TlsFailed(f"no connection to {where}: {bundle!r} cannot be read. Mend `ca_path` (a PEM file).")
+        # requests' words for a missing file, OpenSSL's for a file that holds no certificate.
+        if "TLS CA certificate bundle" in reason or "NO_CERTIFICATE_OR_CRL_FOUND" in reason or "[X509]" in reason:
+            path = self._connection.ca_path
+            bundle = f"`ca_path`={path!r}" if path else "the bundle that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names"
+            return TlsFailed(f"no connection to {where}: {bundle} holds no certificates ({reason}). Give a PEM file.")
         return ConnectionFailed(f"no connection to {where}: {reason}. Check `api_host` and `api_port`.", sent=False)
 
     def _tls_failed(self, where: str, reason: str) -> TlsFailed:

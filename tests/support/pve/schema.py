@@ -37,6 +37,7 @@ def _collect(nodes: list[dict], paths: dict[str, dict]) -> None:
         _collect(node.get("children") or [], paths)
 
 
+@functools.lru_cache(maxsize=4096)
 def match(major: int, raw_path: str) -> pve_schema.Match | None:
     """The method table of a request path (percent-encoded, without the /api2/json prefix), or None.
 

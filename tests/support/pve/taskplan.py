@@ -21,8 +21,8 @@ _PLAN: contextvars.ContextVar[TaskPlan | None] = contextvars.ContextVar("task_pl
 class TaskPlan:
     """End the task with ``exit_status`` instead of running it, or keep it running until ``release`` is set.
 
-    ``run`` executes the real work first (the failure comes last). ``crash`` leaves a half-made guest with its lock, as
-    a killed worker does; otherwise the server's clean-up is played. ``known`` are the guests before the request.
+    ``run`` executes the real work first (the failure comes last). ``crash`` leaves the guest of a create with its lock,
+    as a killed worker does; otherwise the server's clean-up is played. ``known`` are the guests before the request.
     """
 
     exit_status: str | None = None
@@ -69,7 +69,8 @@ def install(cluster: t.Any) -> None:
         if plan is None:
             return await start(node, kind, ident, user, body)
         if plan.release is None:
-            return await start(node, kind, ident, user, _failing(cluster, plan, body))
+            half_made = int(str(ident)) if kind == "qmcreate" else None
+            return await start(node, kind, ident, user, _failing(cluster, plan, body, half_made))
         patience, cluster.inline_wait = cluster.inline_wait, 0
         try:
             return await start(node, kind, ident, user, _waiting(plan.release, body))
@@ -79,12 +80,16 @@ def install(cluster: t.Any) -> None:
     cluster.run_task = run_task
 
 
-def _failing(cluster: t.Any, plan: TaskPlan, body: Body) -> Body:
+def _failing(cluster: t.Any, plan: TaskPlan, body: Body, half_made: int | None) -> Body:
     async def fail(log: list[str]) -> None:
         if plan.run:
             await body(log)
-        elif not plan.crash:
-            forget_half_made(cluster, plan.known)
+        elif half_made in cluster.vms and half_made not in plan.known:
+            if plan.crash:
+                cluster.vms[half_made].config["lock"] = "create"
+            else:
+                del cluster.vms[half_made]
+                cluster._pool_leave(half_made)
         log.extend(plan.log)
         if plan.then is not None:
             plan.then()
@@ -100,15 +105,3 @@ def _waiting(release: asyncio.Event, body: Body) -> Body:
         await body(log)
 
     return wait
-
-
-def forget_half_made(cluster: t.Any, known: t.Collection[int]) -> None:
-    """Remove guests that the request locked for creation, as the server does when their task fails."""
-    guests = cluster.vms
-    for guest in list(guests.values() if isinstance(guests, dict) else guests):
-        if guest.vmid not in known and getattr(guest, "lock", None) in ("create", "clone"):
-            if isinstance(guests, dict):
-                del guests[guest.vmid]
-            else:
-                guests.remove(guest)
-            cluster._pool_leave(guest.vmid)

@@ -23,9 +23,11 @@ from pathlib import Path
 from aiohttp import BodyPartReader, web
 from fakepve.model import TaskError
 from fakepve.routing import die, param_error, split_list
+from fakepve.server import USER
 from fakepve.storage import _is_file
 
 from . import images
+from .wire import MATCH, PARAMS
 
 ISO = re.compile(r"[^/]+\.(?:iso|img)", re.IGNORECASE)
 TEMPLATE = re.compile(r"[^/]+\.tar\.(?:gz|xz|zst|bz2)")
@@ -199,9 +201,9 @@ class TransferMixin:
 
     async def _upload(self, request: web.Request) -> web.Response:
         """POST multipart: content, filename (the file), checksum, checksum-algorithm."""
-        names = request["match"].params
+        names = request[MATCH].params
         fields: dict[str, t.Any] = {}
-        request["params"] = fields
+        request[PARAMS] = fields
         holder = self.workdir / f"pveupload-{secrets.token_hex(16)}"
         try:
             async for part in await request.multipart():
@@ -210,9 +212,9 @@ class TransferMixin:
                     await save_part(part, holder)
                 elif isinstance(part, BodyPartReader):
                     fields[str(part.name)] = await part.text()
-            info = request["match"].methods["POST"]
+            info = request[MATCH].methods["POST"]
             values = self.verify(info.get("parameters"), {**fields, **names})
-            upid = await self.store_upload(values, request["user"], holder)
+            upid = await self.store_upload(values, request[USER], holder)
         finally:
             holder.unlink(missing_ok=True)
         return web.json_response({"data": upid})

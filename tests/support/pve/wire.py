@@ -27,6 +27,8 @@ SECRETS = frozenset({"password", "cipassword", "new-password", "confirmation-pas
 BODILESS = frozenset({401, 595, 596, 599})
 UNKNOWN = "property is not defined in schema and the schema does not allow additional properties"
 MULTIPART = "multipart/form-data"
+MATCH = web.RequestKey("match", object)
+PARAMS = web.RequestKey("params", dict)
 
 
 class Request(t.NamedTuple):
@@ -106,7 +108,7 @@ class WireMixin:
         return handler
 
     def _raw_handlers(self) -> dict[tuple[str, str], t.Callable]:
-        """Handlers that read the request themselves: ``async handler(request)`` with request["match"], ["user"]."""
+        """Handlers that read the request themselves: ``async handler(request)`` with request[MATCH] and request[USER]."""
         return {
             ("POST", "/access/ticket"): self._ticket,
             ("PUT", "/access/password"): self._password,
@@ -130,18 +132,17 @@ class WireMixin:
         finally:
             path = urllib.parse.unquote(request.rel_url.raw_path.removeprefix(API))
             self.log.append(
-                Request(request.method, path, redacted(request.get("params", {})), request.get("user"), status)
+                Request(request.method, path, redacted(request.get(PARAMS, {})), caller(request), status)
             )
 
     async def _dispatch(self, request: web.Request) -> web.StreamResponse:
-        request["match"] = match = self.resolve(request, API)
-        request["user"] = None
+        request[MATCH] = match = self.resolve(request, API)
         try:
             world = match is not None and self.is_world(match, request.method)
-            request["user"] = user = None if world else self._authenticate(request)
+            request[USER] = user = None if world else self._authenticate(request)
             if request.content_type != MULTIPART:
                 body = await request.read()
-                request["params"] = parse_body(request, body)
+                request[PARAMS] = parse_body(request, body)
                 if request.method == "DELETE" and body:
                     raise UnexpectedBody
             return await self._reply(request, match, user)
@@ -160,10 +161,9 @@ class WireMixin:
         raw = self._raw_handlers().get((request.method, match.template))
         if raw is not None:
             self.check_node(match.params.get("node"))
-            request[USER] = user
             request.match_info.update(match.params)
             return await raw(request)
-        data = await self.answer(request, match, request["params"], user, self._table.get((request.method, match.template)))
+        data = await self.answer(request, match, request[PARAMS], user, self._table.get((request.method, match.template)))
         if isinstance(data, Answer):
             return web.json_response({"data": data.data, **data.extra})
         return web.json_response({"data": data})
@@ -236,6 +236,11 @@ def reword(name: str, text: str) -> str:
     """fakepve's refusal of an unknown key in a property string, in the words of 8.4.21 (recorded)."""
     found = re.fullmatch(r"invalid format - invalid key in comma-separated list property: (\S+)\n?", text)
     return f"invalid format - format error\n{name}.{found.group(1)}: {UNKNOWN}\n" if found else text
+
+
+def caller(request: web.Request) -> str | None:
+    """Who asked, as far as the request got."""
+    return request.get(USER) or request.get("user")
 
 
 def now() -> int:

@@ -11,20 +11,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.homelab.proxmox.plugins.module_utils._images import errors
 from ansible_collections.homelab.proxmox.plugins.module_utils._images.qcow2 import detect_format, inspect_disk, read_qcow2_header
-
-
-def qcow2(
-    *, version: int = 3, size: int = 2**30, backing: bytes = b"", features: int = 0, crypt: int = 0, bits: int = 16, extra: bytes = b""
-) -> bytes:
-    place = 104 + len(extra) + 8 if backing else 0
-    head = struct.pack(">4sIQIIQIIQQIIQ", b"QFI\xfb", version, place, len(backing), bits, size, crypt, 1, 0, 0, 0, 0, 0)
-    if version == 3:
-        head += struct.pack(">QQQII", features, 0, 0, 4, 104)
-    return (head + extra + bytes(8) + backing).ljust(4096, b"\0")
-
-
-def raw_mbr() -> bytes:
-    return bytes(510) + b"\x55\xaa" + bytes(512 * 7)
+from ansible_collections.homelab.proxmox.tests.unit.images.vendor_server import qcow2, raw_disk
 
 
 def test_header() -> None:
@@ -37,7 +24,7 @@ def test_header() -> None:
     ("head", "found"),
     [
         (qcow2(), "qcow2"),
-        (raw_mbr(), "raw"),
+        (raw_disk(), "raw"),
         (bytes(512) + b"EFI PART" + bytes(4000), "raw"),
         (bytes(4096) + b"EFI PART" + bytes(4000), "raw"),
         (b"KDMV" + bytes(600), "vmdk"),
@@ -67,7 +54,7 @@ def test_detect(head: bytes, found: str | None) -> None:
         (qcow2()[:90], "qcow2", errors.BadQcow2, "no complete"),
         (qcow2()[:40], "qcow2", errors.BadQcow2, "no complete"),
         (qcow2(), "raw", errors.FormatMismatch, "declared as raw, but its content is qcow2"),
-        (raw_mbr(), "qcow2", errors.FormatMismatch, "its content is raw"),
+        (raw_disk(), "qcow2", errors.FormatMismatch, "its content is raw"),
         (b"\x1f\x8b" + bytes(100), "raw", errors.FormatMismatch, "gzip"),
         (b"<html>" + bytes(100), "qcow2", errors.FormatMismatch, "web page"),
         (b"", "qcow2", errors.FormatMismatch, "empty"),
@@ -86,7 +73,7 @@ def test_accepted(tmp_path: Path) -> None:
     path = tmp_path / "disk"
     for content, declared, size in (
         (qcow2(features=1), "qcow2", 2**30),
-        (raw_mbr(), "raw", 4096),
+        (raw_disk(), "raw", 4096),
         (b"KDMV" + struct.pack("<IIQ", 1, 3, 2048) + bytes(600), "vmdk", 2**20),
     ):
         path.write_bytes(content)

@@ -218,7 +218,12 @@ def test_what_is_repeated_for_a_lock(error: ProxmoxError, calls: int) -> None:
 
 def test_counters_do_not_lose_a_thread() -> None:
     requests = Requests()
-    threads = [threading.Thread(target=lambda: [requests.count("polls") for _n in range(500)]) for _t in range(4)]
+
+    def count() -> None:
+        for _n in range(500):
+            requests.count("polls")
+
+    threads = [threading.Thread(target=count) for _t in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -191,6 +191,12 @@ def test_an_outage_during_a_task_is_no_failure_of_it() -> None:
     assert caught.value.upid == UPID
 
 
+def test_a_node_that_is_silent_for_long_is_no_failure_of_its_task() -> None:
+    api, wire = client(*[poll(refusal(596, "Connection timed out"))] * 40, stopped("OK"))
+    with wire:
+        assert api.wait(UPID).ok
+
+
 def test_run_is_submit_and_wait() -> None:
     api, wire = client(Call("POST", "/nodes/pve1/qemu", str(UPID), params={"vmid": 9200}), stopped("OK"))
     with wire:

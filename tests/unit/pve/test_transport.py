@@ -32,13 +32,13 @@ from ansible_collections.homelab.proxmox.tests.support.scripted import FakeClock
 from ansible_collections.homelab.proxmox.tests.unit.pve.tls_server import Answer, Certificate, Proxy, PveServer, Seen
 
 MODULE_UTILS = Path(__file__).parents[3] / "plugins" / "module_utils"
-TOKEN = {"user": "root@pam", "token_id": "root@pam!lab", "token_secret": "s3cret"}
-TICKET = {"user": "root@pam", "password": "pa55"}
+TOKEN: dict[str, Any] = {"user": "root@pam", "token_id": "root@pam!lab", "token_secret": "s3cret"}
+TICKET: dict[str, Any] = {"user": "root@pam", "password": "pa55"}
 
 
 def connection(server: PveServer, certificate: Certificate | None = None, **more: Any) -> Connection:
-    trust = {"fingerprint": certificate.fingerprint} if certificate else {}
-    credentials = {} if "password" in more else TOKEN
+    trust: dict[str, Any] = {"fingerprint": certificate.fingerprint} if certificate else {}
+    credentials: dict[str, Any] = {} if "password" in more else TOKEN
     return Connection("127.0.0.1", server.port, **{**credentials, **trust, **more})
 
 
@@ -72,7 +72,7 @@ BUNDLES = [None, "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"]
 def bundle(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, broken_bundle: Path) -> str | None:
     if request.param:
         monkeypatch.setenv(request.param, str(broken_bundle))
-    return request.param
+    return str(request.param)
 
 
 @pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
@@ -81,19 +81,19 @@ def bundle(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, brok
 def test_each_way_to_trust_holds_whatever_the_environment_says(
     server: PveServer, certificate: Certificate, way: str
 ) -> None:
-    options: dict[str, Any] = {
+    ways: dict[str, dict[str, Any]] = {
         "fingerprint": {"fingerprint": certificate.fingerprint},
         "ca_path": {"ca_path": str(certificate.pem)},
         "validate_certs": {"validate_certs": False},
-    }[way]
-    assert Wire(server, **options).get().status == 200
+    }
+    assert Wire(server, **ways[way]).get().status == 200
 
 
 @pytest.mark.usefixtures("bundle")
 @pytest.mark.parametrize("way", ["fingerprint", "ca_path", "default"])
 @pytest.mark.parametrize("credentials", [TOKEN, TICKET], ids=["token", "ticket"])
 def test_an_untrusted_server_gets_no_request_and_no_password(
-    server: PveServer, certificate: Certificate, other_certificate: Certificate, way: str, credentials: dict[str, str]
+    server: PveServer, certificate: Certificate, other_certificate: Certificate, way: str, credentials: dict[str, Any]
 ) -> None:
     options: dict[str, Any] = {
         "fingerprint": {"fingerprint": other_certificate.fingerprint},
@@ -128,9 +128,19 @@ def test_the_environments_bundle_counts_where_no_option_says_otherwise(
     assert Wire(server).get().status == 200
 
 
-def test_a_missing_ca_file_is_named(server: PveServer) -> None:
-    with pytest.raises(TlsFailed, match=r"'/nowhere/ca\.pem' cannot be read.*`ca_path`"):
-        Wire(server, ca_path="/nowhere/ca.pem").get()
+@pytest.mark.parametrize("content", [None, "", "no certificate"], ids=["missing", "empty", "not PEM"])
+@pytest.mark.parametrize("option", [True, False], ids=["option", "environment"])
+def test_a_ca_file_of_no_use_is_named(
+    server: PveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None, option: bool
+) -> None:
+    path = tmp_path / "ca.pem"
+    if content is not None:
+        path.write_text(content)
+    if not option:
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(path))
+    named = f"`ca_path`={str(path)!r}" if option else "REQUESTS_CA_BUNDLE"
+    with pytest.raises(TlsFailed, match=f"{named}.* holds no certificates.*PEM"):
+        Wire(server, ca_path=str(path) if option else None).get()
 
 
 @pytest.mark.parametrize("pinned", [True, False], ids=["right pin", "wrong pin"])
