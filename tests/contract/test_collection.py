@@ -194,6 +194,34 @@ def test_readme_names_exactly_two_setup_commands():
     assert [line for line in commands if line.startswith("make ")] == ["make demo", "make test"]
 
 
+def documented_options(name: str, folder: Path) -> set[str]:
+    """The options of a module, those of the connection included."""
+    listed = run("ansible-doc", "--json", f"{FQCN}.{name}", cwd=folder).stdout
+    return set(json.loads(listed)[f"{FQCN}.{name}"]["doc"].get("options", {}))
+
+
+def tasks_of_pages() -> list[tuple[str, str, dict[str, Any]]]:
+    """Page, module and arguments of every task of the collection that a page shows."""
+    found: list[tuple[str, str, dict[str, Any]]] = []
+
+    def walk(page: str, value: Any) -> None:
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            if str(key).startswith(f"{FQCN}.") and isinstance(inner, dict):
+                found.append((page, key.removeprefix(f"{FQCN}."), inner))
+            elif isinstance(inner, dict | list):
+                walk(page, inner)
+
+    for path in [ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("roles/*/README.md")]:
+        for block in re.findall(r"^```ya?ml\n(.*?)^```$", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
+            walk(str(path.relative_to(ROOT)), yaml.safe_load(block))
+    return found
+
+
+@pytest.mark.parametrize(("page", "module", "arguments"), tasks_of_pages())
+def test_task_on_a_page_uses_documented_options(page, module, arguments, tmp_path):
+    assert arguments.keys() <= documented_options(module, tmp_path), page
+
+
 def test_make_help_lists_what_contributing_names():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE))

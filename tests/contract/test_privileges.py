@@ -27,6 +27,8 @@ from ansible_collections.homelab.proxmox.plugins.module_utils._plan.privilege_ta
 )
 from ansible_collections.homelab.proxmox.plugins.module_utils._plan.privileges import role_privileges
 
+from tests.support.privilege_guide import GUIDE, filled
+
 RECORDED = Path(__file__).parents[1] / "support" / "recorded"
 FILES = {8: "api-8.4.json", 9: "api-9.json"}
 CASES = [
@@ -142,3 +144,9 @@ def test_needs_without_a_check_give_their_origin(major: int) -> None:
 @pytest.mark.parametrize("major", FILES)
 def test_every_call_belongs_to_a_capability(major: int) -> None:
     assert set().union(*CAPABILITIES.values()) == set(NEEDS[major])
+
+
+def test_the_guide_says_what_the_table_says() -> None:
+    """Written anew by tests/support/privilege_guide.py."""
+    text = GUIDE.read_text(encoding="utf-8")
+    assert filled(text) == text

@@ -54,9 +54,9 @@ class Site:
         return Client(ProxmoxerTransport(connection_from({"connection_file": str(self.file)}, {})))
 
 
-@pytest.fixture(params=["8.4.21", "9.1.2"])
+@pytest.fixture
 def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
-    with serve(FakeCluster(version=request.param)) as running:
+    with serve(FakeCluster(version=getattr(request, "param", "9.1.2"), password="correct-horse-7")) as running:
         running.cluster.auth_delay = 0
         yield Site(running, tmp_path)
 
@@ -66,6 +66,7 @@ def recap(done: subprocess.CompletedProcess[str]) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("site", ["8.4.21", "9.1.2"], indirect=True)
 def test_from_nothing_to_a_token_that_works_and_back(site: Site) -> None:
     planned = site.run("--check", "--diff")
     assert planned.returncode == 0, planned.stdout + planned.stderr

@@ -48,7 +48,8 @@ IMAGE = CloudImage(
     default_user="debian",
     guest_agent="no",
     serial_console="yes",
-    min_disk_gib=3,
+    virtual_disk_gib=3,
+    min_disk_gib=8,
     confidence="high",
 )
 

@@ -45,7 +45,7 @@ def run_image(module: AnsibleModule) -> t.NoReturn:
         desired=lambda params: _wanted(params, Path(module.tmpdir)),
         read=lambda client, wanted: _read(client, wanted, http),
         plan=lambda wanted, actual: plan_image(wanted.wish, actual),
-        apply=lambda client, wanted, plan: _apply(client, plan, fetcher(wanted.directory, http)),
+        apply=lambda client, wanted, plan: _apply(client, plan, fetcher(wanted.directory, wanted.trust, http)),
     )
     run(module, door)
 
@@ -62,6 +62,7 @@ def _wanted(params: Mapping[str, t.Any], tmpdir: Path) -> Wanted:
             image=image,
             own_image=bool(params["url"]),
             transfer=params["transfer"],
+            require_signature=params["signature"] == "required",
             refresh=params["refresh"],
             absent=params["state"] == "absent",
         ),

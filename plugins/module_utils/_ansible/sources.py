@@ -12,6 +12,7 @@ from .._images.errors import ImageError
 from .._images.http import Http
 from .._images.keys import Keyring
 from .._images.resolve import resolve
+from .._images.signature import Verifier
 from .._images.unpack import LocalImage, fetch
 from .._model.image import CloudImage, ResolvedImage
 from .._plan.decide import Source, SourceProblem
@@ -33,10 +34,11 @@ def source_asker(trust: Trust, http: Http) -> Callable[[CloudImage], Source]:
     return ask
 
 
-def fetcher(directory: Path, http: Http) -> Callable[[ResolvedImage, CloudImage], LocalImage]:
+def fetcher(directory: Path, trust: Trust, http: Http) -> Callable[[ResolvedImage, CloudImage], LocalImage]:
     """Fetches, verifies and unpacks images into a directory of this machine."""
 
     def get(source: ResolvedImage, image: CloudImage) -> LocalImage:
-        return fetch(source, http, directory)
+        verifier = Verifier(http, trust.signature, Keyring.from_paths(trust.keyring)) if source.needs_image_signature else None
+        return fetch(source, http, directory, image_signature=verifier)
 
     return get

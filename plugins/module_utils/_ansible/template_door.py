@@ -104,7 +104,7 @@ def plan_found(wanted: Wanted, found: Found) -> Plan:
 
 
 def apply_wanted(client: Client, wanted: Wanted, plan: Plan, http: RequestsHttp) -> Outcome:
-    return apply_templates(client, plan, fetcher(wanted.directory, http))
+    return apply_templates(client, plan, fetcher(wanted.directory, wanted.trust, http))
 
 
 def _single(result: Mapping[str, t.Any]) -> dict[str, t.Any]:

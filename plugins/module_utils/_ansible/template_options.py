@@ -71,6 +71,7 @@ def desired_line(params: Mapping[str, t.Any]) -> TemplateLine:
         protection=params["protection"],
         password=_password(params),
         transfer=params["transfer"],
+        require_signature=params["signature"] == "required",
         refresh=Refresh(policy=params["refresh"], max_age=params["max_age"] * 86400),
         adopt=params["adopt"],
         absent=absent,

@@ -16,7 +16,7 @@ from .._pve.errors import Kind, TaskFailed
 
 
 class Local(Protocol):
-    """A verified, unpacked image on this machine; C(digest) is that of the unpacked file."""
+    """A verified, unpacked image on this machine; C(digest_unpacked) is the file's own."""
 
     @property
     def path(self) -> Path: ...
@@ -25,7 +25,7 @@ class Local(Protocol):
     def format(self) -> str: ...
 
     @property
-    def digest(self) -> object: ...
+    def digest_unpacked(self) -> object: ...
 
 
 Fetcher = Callable[[ResolvedImage, CloudImage], Local]
@@ -72,7 +72,7 @@ def upload_image(client: Client, step: FetchImage, fetch: Fetcher) -> tuple[str,
     """Fetch the file here, upload it, and let the node check that it arrived whole."""
     local = fetch(step.source, step.image)
     upid = client.upload(
-        step.node, step.storage, content="import", path=local.path, filename=step.filename, digest=local.digest
+        step.node, step.storage, content="import", path=local.path, filename=step.filename, digest=local.digest_unpacked
     )
     return client.wait(upid).warnings
 

@@ -14,7 +14,7 @@ from .._images.errors import ImageError
 from .._model.identity import Identity, State, read_identity, tagged_state
 from .._model.template import Generation, TemplateLine
 from .._model.vm_config import VmConfig
-from .._plan.build import create_params
+from .._plan.build import create_params, disk_size
 from .._plan.plan import Plan, Step
 from .._plan.settings import publish_changes, retire_changes
 from .._plan.steps import Adopt, Build, Configure, Destroy, FetchImage, Publish, Retire
@@ -71,8 +71,7 @@ class _Work:
         self._open = (step.line, vmid, identity)
         self.partly.append(f"created VM {vmid}")
         self._set_password(step.line, vmid)
-        if step.line.disk.size is not None:
-            self._grow(step.line, vmid, step.line.disk.size)
+        self._grow(step.line, vmid)
         self._task("POST", step.line, vmid, "template", task="qmtemplate")
         config = self._config(step.line.place.node, vmid)
         problems = config.template_is_complete(vmid)
@@ -162,10 +161,13 @@ class _Work:
         if line.password is not None:
             self._write(line.place.node, vmid, {"cipassword": line.password.value})
 
-    def _grow(self, line: TemplateLine, vmid: int, size: int) -> None:
+    def _grow(self, line: TemplateLine, vmid: int) -> None:
+        size = disk_size(line)
+        if size is None:
+            return
         config = self._config(line.place.node, vmid)
         actual = config.disks()["scsi0"].size_bytes or 0
-        if size < actual:
+        if line.disk.size is not None and size < actual:
             raise NotAsPlanned(
                 f"{line.subject}: disk.size={size}: the image's disk has {actual} bytes and Proxmox VE only grows disks. "
                 "Set disk.size to that or more, or leave it out"

@@ -35,7 +35,6 @@ EXTRA_FACTS = (
     "init_system",
     "network_renderer",
     "selinux",
-    "virtual_disk_gib",
     "unverified",
 )
 _TEMPLATE_FIELDS = {"build", "name", "url", "dir"}
@@ -78,6 +77,7 @@ def to_image(entry: Entry, arch: Arch) -> CloudImage:
         guest_agent=_said(entry.get("guest_agent", "unknown")),
         serial_console=_said(entry.get("serial_console", "unknown")),
         firmware=_firmware(boots),
+        virtual_disk_gib=entry.get("virtual_disk_gib"),
         min_disk_gib=entry.get("min_disk_gib"),
         min_ram_mib=entry.get("min_ram_mib"),
         # The levels are those of x86-64; nothing is known to be asked of an aarch64 processor.

@@ -140,9 +140,10 @@ class Downloader:
             forget(part)
             if not resumed:
                 raise
-        finally:
+        except BaseException:
             if part.exists() and not part.stat().st_size:
                 forget(part)
+            raise
         return self.run(resolved, part)  # what an earlier run had left was of something else
 
     def _once(self, resolved: ResolvedImage, part: Path) -> Digest:
@@ -212,12 +213,15 @@ def forget(part: Path) -> None:
 def write_atomically(path: Path, text: str) -> None:
     """The whole text or nothing, also after a power cut."""
     temporary = path.with_name(f"{path.name}.new")
-    with _disk_errors(path):
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+    try:
+        with _disk_errors(path):
+            with temporary.open("w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 @contextmanager

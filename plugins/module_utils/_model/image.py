@@ -116,7 +116,10 @@ class CloudImage:
     serial_console: Literal["yes", "no", "unknown"] = "unknown"
     """C(no): the image stays silent on a serial port, so the template keeps a VGA display."""
     firmware: Firmware = Firmware()
+    virtual_disk_gib: float | None = None
+    """The disk's own size, below which it cannot go, where it is known."""
     min_disk_gib: float | None = None
+    """What the system wants to live on."""
     min_ram_mib: int | None = None
     cpu_level: Literal["x86-64-v1", "x86-64-v2", "x86-64-v3", "unknown"] = "x86-64-v1"
     ostype: str = "l26"

@@ -85,6 +85,7 @@ class TemplateLine:
     protection: bool | None = None
     password: Password | None = None
     transfer: Literal["auto", "download", "upload"] = "auto"
+    require_signature: bool = False
     refresh: Refresh = Refresh()
     adopt: bool = False
     absent: bool = False

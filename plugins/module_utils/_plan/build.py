@@ -47,6 +47,13 @@ def effective_bios(line: TemplateLine) -> str:
     return "seabios"
 
 
+def disk_size(line: TemplateLine) -> int | None:
+    """Bytes to which a new build's disk is grown: as declared, or what the system wants to live on."""
+    if line.disk.size is not None:
+        return line.disk.size
+    return None if line.image.min_disk_gib is None else int(line.image.min_disk_gib * 1024**3)
+
+
 def stored_filename(image: CloudImage, digest: Digest) -> str:
     """The name under which an image is stored.
 

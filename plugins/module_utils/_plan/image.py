@@ -32,6 +32,7 @@ class ImageWish:
     image: CloudImage
     own_image: bool = False
     transfer: Literal["auto", "download", "upload"] = "auto"
+    require_signature: bool = False
     refresh: Literal["never", "always"] = "always"
     absent: bool = False
 
@@ -129,7 +130,7 @@ def _plan_present(wish: ImageWish, actual: ImageActual, source: ResolvedImage) -
         filename=filename,
         image=wish.image,
         source=source,
-        via=transfer_for(wish.transfer, wish.node, actual.permissions, source),
+        via=transfer_for(wish, wish.node, actual.permissions, source),
         may_upload=wish.transfer == "auto",
     )
     gaps = missing(

@@ -15,6 +15,8 @@ from .._model.ipconfig import IpConfig
 from .._model.template import TemplateLine
 from .plan import Refusal
 
+_GIB = 1024**3
+
 SETTINGS: dict[str, dict[str, str]] = {"citype-configdrive2": {"citype": "configdrive2"}}
 """Settings that a quirk brings to a new build."""
 
@@ -115,6 +117,9 @@ def quirk_refusals(line: TemplateLine) -> Iterator[Refusal]:
 
 def quirk_notes(line: TemplateLine) -> Iterator[str]:
     """What somebody who builds from an image should know."""
+    smallest = line.image.min_disk_gib
+    if line.disk.size is not None and smallest and line.disk.size < smallest * _GIB:
+        yield f"{line.subject}: disk.size is {line.disk.size / _GIB:g}G; {line.image.name} wants {smallest:g}G to live on"
     for code in line.image.quirks:
         if code in _NOTES and _NOTES[code][0](line):
             yield f"{line.subject}: {_NOTES[code][1]}"

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from .._model.cluster import BASE_STORAGES, FILE_STORAGES, StorageRow
 from .._model.image import ResolvedImage
@@ -85,22 +85,38 @@ def absence_refusals(line: TemplateLine, survey: Survey, actual: LineActual) -> 
     return found
 
 
+class TransferWish(Protocol):
+    """What the user says about how an image gets to its storage."""
+
+    @property
+    def transfer(self) -> Literal["auto", "download", "upload"]: ...
+
+    @property
+    def require_signature(self) -> bool: ...
+
+
 def choose_transfer(line: TemplateLine, survey: Survey, source: ResolvedImage) -> Literal["download", "upload"]:
     """How a line's image gets to its storage."""
-    return transfer_for(line.transfer, line.place.node, survey.permissions, source)
+    return transfer_for(line, line.place.node, survey.permissions, source)
 
 
 def transfer_for(
-    wanted: Literal["auto", "download", "upload"],
+    wish: TransferWish,
     node: str,
     granted: Mapping[str, Mapping[str, int]],
     source: ResolvedImage,
 ) -> Literal["download", "upload"]:
-    """By the node where it can; by upload for packed files, files of the controller, and without Sys.AccessNetwork."""
-    if source.compression != "none" or not source.url.startswith(("http://", "https://")):
+    """By the node where it can.
+
+    By upload for packed files, files of this machine, signatures over the image that have to be checked here, and
+    credentials without Sys.AccessNetwork.
+    """
+    packed = source.compression != "none"
+    signed = source.needs_image_signature and wish.require_signature
+    if packed or signed or not source.url.startswith(("http://", "https://")):
         return "upload"
-    if wanted != "auto":
-        return wanted
+    if wish.transfer != "auto":
+        return wish.transfer
     permissions = Permissions(granted)
     node_may = permissions.has(f"/nodes/{node}", "Sys.AccessNetwork")
     root_may = permissions.has("/", "Sys.Audit") and permissions.has("/", "Sys.Modify")
@@ -200,13 +216,13 @@ def _no_storage(line: TemplateLine, survey: Survey, option: str, name: str, row:
 
 def _fit(line: TemplateLine) -> Iterator[Refusal]:
     image = line.image
-    if line.disk.size is not None and image.min_disk_gib and line.disk.size < image.min_disk_gib * _GIB:
+    if line.disk.size is not None and image.virtual_disk_gib and line.disk.size < image.virtual_disk_gib * _GIB:
         yield Refusal(
             subject=line.subject,
             option="disk.size",
             value=f"{line.disk.size / _GIB:g}G",
-            reason=f"{image.name} needs {image.min_disk_gib:g}G at least",
-            remedy=f"Set disk.size to {image.min_disk_gib:g}G or more; disks only grow",
+            reason=f"the disk of {image.name} has {image.virtual_disk_gib:g}G, and disks only grow",
+            remedy=f"Set disk.size to {image.virtual_disk_gib:g}G or more, or leave it out",
         )
     bios = effective_bios(line)
     if bios == "seabios" and not image.firmware.bios:

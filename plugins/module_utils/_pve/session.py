@@ -26,7 +26,6 @@ try:
         ProxmoxHTTPApiTokenAuth,
         ProxmoxHTTPAuth,
         ProxmoxHTTPAuthBase,
-        ProxmoxHttpSession,
     )
     from requests.adapters import HTTPAdapter
     from urllib3.connection import HTTPSConnection
@@ -203,7 +202,6 @@ def no_auth(connection: Connection) -> Any:
 
 __all__ = [
     "MISSING_LIBRARY",
-    "ProxmoxHttpSession",
     "Seen",
     "SessionMaker",
     "TicketAuth",

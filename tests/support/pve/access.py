@@ -16,14 +16,14 @@ import typing as t
 from aiohttp import web
 from fakepve.model import PveError
 from fakepve.schema import Match
-from fakepve.server import API
+from fakepve.server import API, USER
 
 from . import taskplan, visibility
 from .access_api import AccessApi
 from .access_calls import RULES
 from .access_model import ROOT, AccessModel, Token, User, owner_of
 from .access_rules import Scope, declared
-from .wire import MULTIPART, parse_body, refusal
+from .wire import MULTIPART, PARAMS, parse_body, refusal
 
 # The server's own limits (AccessControl.pm).
 TICKET_SECONDS = 2 * 3600
@@ -143,12 +143,13 @@ class AccessMixin(AccessApi):
             return refusal(request, exc.status, exc.message)
         if info is None or user is None:
             return await handler(request)
-        request["user"] = user
+        request[USER] = user
         body = b"" if request.content_type == MULTIPART else await request.read()
         if body and request.method == "DELETE":
             return await handler(request)
         try:
-            verdict = self.judge(user, request.method, match, parse_body(request, body))
+            request[PARAMS] = parse_body(request, body)
+            verdict = self.judge(user, request.method, match, request[PARAMS])
         except PveError as exc:
             return refusal(request, exc.status, exc.message, exc.errors)
         with taskplan.planned(taskplan.TaskPlan(exit_status=verdict) if verdict else None):

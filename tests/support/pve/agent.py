@@ -31,12 +31,17 @@ class AgentMixin:
         self.guest_setup: list[t.Callable[[Vm, Guest], None]] = []
 
     def _routes_zz_agent(self) -> list[tuple[str, str, t.Callable]]:
-        return [
+        index = ("GET", PREFIX.rstrip("/"), self._agent_index)
+        return [index] + [
             (method, template, functools.partial(self._agent_answer, template.removeprefix(PREFIX)))
             for template, methods in schema.load(self.major).paths.items()
             if template.startswith(PREFIX)
             for method in methods
         ]
+
+    async def _agent_index(self, v: dict, user: str) -> list[dict[str, str]]:
+        self.find(v["node"], v["vmid"])
+        return [{"name": name} for name in schema.load(self.major).children(PREFIX.rstrip("/"))]
 
     def wake_guest(self, vm: Vm) -> None:
         """A new boot of the guest: a fresh script, but the files of the disk stay."""
@@ -58,7 +63,9 @@ class AgentMixin:
         guest = vm.inside
         if guest is None or guest.refuse_once():
             raise PveError(500, NOT_RUNNING)
-        guest.calls.append((command, {key: value for key, value in v.items() if key not in ("node", "vmid", "password")}))
+        guest.calls.append(
+            (command, {key: value for key, value in v.items() if key not in ("node", "vmid", "password")})
+        )
         own = {
             "exec": agent_exec, "exec-status": agent_exec_status, "file-read": agent_read, "file-write": agent_write
         }.get(command)  # fmt: skip

@@ -51,9 +51,13 @@ class BackupMixin:
     def dump(self, vm: Vm, v: dict, log: list[str]) -> None:
         storage = v.get("storage", "local")
         suffix = SUFFIX[str(v.get("compress", "0"))]
-        name = f"backup/vzdump-qemu-{vm.vmid}-{time.strftime('%Y_%m_%d-%H_%M_%S')}{suffix}"
+        name = self.archive_name(vm, storage, suffix)
         log += [f"INFO: Starting Backup of VM {vm.vmid} (qemu)", f"INFO: Backup started at {stamp()}"]
-        log += [f"INFO: status = {vm.status}", f"INFO: backup mode: {v.get('mode', 'snapshot')}", "INFO: ionice priority: 7"]
+        log += [
+            f"INFO: status = {vm.status}",
+            f"INFO: backup mode: {v.get('mode', 'snapshot')}",
+            "INFO: ionice priority: 7",
+        ]
         log.append(f"INFO: VM Name: {vm.name}")
         for key, volid, props in vm.drives(cdrom=False):
             log.append(f"INFO: include disk '{key}' '{volid}' {props.get('size', '')}")
@@ -67,6 +71,16 @@ class BackupMixin:
             log.append("INFO: adding notes to backup")
             volume.notes = volume.notes.replace("{{guestname}}", vm.name).replace("{{vmid}}", str(vm.vmid))
         log += [f"INFO: Finished Backup of VM {vm.vmid} (00:00:01)", f"INFO: Backup finished at {stamp()}"]
+
+    def archive_name(self, vm: Vm, storage: str, suffix: str) -> str:
+        """A name with the time of the backup, a later second when that one is taken."""
+        seconds = time.time()
+        while True:
+            when = time.strftime("%Y_%m_%d-%H_%M_%S", time.localtime(seconds))
+            name = f"backup/vzdump-qemu-{vm.vmid}-{when}{suffix}"
+            if name not in self.shelf(storage, vm.node):
+                return name
+            seconds += 1
 
     async def _restore(self, v: dict, user: str) -> str:
         """POST qemu with ``archive``: new disks of the old sizes on the given storage or the old one."""

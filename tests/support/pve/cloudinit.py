@@ -80,7 +80,12 @@ def documents(config: dict[str, t.Any], name: str) -> dict[str, str]:
 
 def user_data(config: dict[str, t.Any], name: str) -> str:
     domain = config.get("searchdomain")
-    lines = ["#cloud-config", f"hostname: {name}", "manage_etc_hosts: true", f"fqdn: {name}{'.' + domain if domain else ''}"]
+    lines = [
+        "#cloud-config",
+        f"hostname: {name}",
+        "manage_etc_hosts: true",
+        f"fqdn: {name}{'.' + domain if domain else ''}",
+    ]
     lines.append(f"user: {config['ciuser']}" if config.get("ciuser") else "disable_root: False")
     if config.get("cipassword"):
         lines.append(f"password: {config['cipassword']}")

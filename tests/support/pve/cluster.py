@@ -92,7 +92,7 @@ class FakeCluster(
         self.storages = {}
         for name, options in (default_storages() if storages is None else storages).items():
             self.add_storage(name, **options)
-        self.client_max_size = 0
+        self.client_max_size = 1 << 50  # uploads are streamed; other bodies have their own limit, see wire.py
         self.log: list[Request] = []
         self.peers: set[t.Any] = set()
         self.workdir = Path(tempfile.mkdtemp(prefix="fake-pve-"))

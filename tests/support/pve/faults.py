@@ -27,7 +27,7 @@ from fakepve.server import API
 
 from .fault_effects import EFFECTS, Call, no_quorum, unreachable
 from .taskplan import install, planned
-from .wire import MULTIPART, parse_body, refusal
+from .wire import MULTIPART, PARAMS, parse_body, refusal
 
 CONTROL = "/_fault"
 KEY_HEADER = "X-Fault-Key"
@@ -188,7 +188,7 @@ class FaultsMixin:
         call = Call(self, request, request.path.removeprefix(API), {}, node)
         for fault in [fault for fault in list(faults.planned) if fault.hits(index, request.method, call.path)]:
             if not call.params and request.content_type != MULTIPART:
-                call.params = parse_body(request, await request.read())
+                request[PARAMS] = call.params = parse_body(request, await request.read())
             await EFFECTS[fault.effect](call, **fault.args)
             faults.remember(index, fault, call)
         return call

@@ -99,7 +99,11 @@ class Guest:
             return Result(out=" ".join(argv[1:]) + "\n")
         if name == "cat" and len(argv) == 2:
             found = self.files.get(argv[1])
-            return Result(out=found) if found is not None else Result(1, err=f"cat: {argv[1]}: No such file or directory\n")
+            return (
+                Result(out=found)
+                if found is not None
+                else Result(1, err=f"cat: {argv[1]}: No such file or directory\n")
+            )
         return known.get(name, Result())
 
     def cloud_status(self, wait: bool) -> Result:

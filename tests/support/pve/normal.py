@@ -15,7 +15,7 @@ MEASURED = frozenset(
 )
 # A guest's own figures are derived from its config, so they must be equal.
 DERIVED = frozenset({"maxcpu", "maxmem", "maxdisk"})
-SETS = frozenset({"content"})
+CONTENT_TYPES = re.compile(r"(?:(?:images|rootdir|vztmpl|iso|backup|snippets|import),?)+")
 ROW_KEYS = ("volid", "id", "key", "upid", "iface", "storage", "name", "poolid", "roleid", "Package", "filename", "node")
 PATTERNS = (
     (re.compile(r"UPID:\w+:[0-9A-F]{8}:[0-9A-F]{8}:[0-9A-F]{8}:"), "UPID:N:"),
@@ -33,7 +33,9 @@ PATTERNS = (
     (re.compile(r"(preallocation=\w+ )|(lazy_refcounts=\w+ )"), ""),
 )
 # Lines that depend on speed, or on the stand-in for vzdump's archiver on the recorded server.
-NOISE = re.compile(r"^transferred |^INFO: .*(?:stand-in|ionice|archive file size)|^VM \d+ not running$|^INFO: starting new backup")
+NOISE = re.compile(
+    r"^transferred |^INFO: .*(?:stand-in|ionice|archive file size)|^VM \d+ not running$|^INFO: starting new backup"
+)
 
 
 class Normaliser:
@@ -63,7 +65,7 @@ class Normaliser:
             return "DIGEST"
         if key in MEASURED and not (guest and key in DERIVED) and not isinstance(value, bool):
             return f"<{type(value).__name__}>" if not isinstance(value, float) else "<int>"
-        if key in SETS and isinstance(value, str) and "," in value:
+        if key == "content" and isinstance(value, str) and CONTENT_TYPES.fullmatch(value):
             return sorted(value.split(","))
         return self.text(value) if isinstance(value, str) else value
 
@@ -97,7 +99,11 @@ def differences(expected: t.Any, got: t.Any, where: str = "") -> list[str]:
     if isinstance(expected, list) and isinstance(got, list):
         if len(expected) != len(got):
             return [f"{where}: {short(expected)} -> {short(got)}"]
-        return [line for n, pair in enumerate(zip(expected, got, strict=True)) for line in differences(*pair, f"{where}[{n}]")]
+        return [
+            line
+            for n, pair in enumerate(zip(expected, got, strict=True))
+            for line in differences(*pair, f"{where}[{n}]")
+        ]
     return [] if expected == got and type(expected) is type(got) else [f"{where}: {short(expected)} -> {short(got)}"]
 
 

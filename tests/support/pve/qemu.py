@@ -46,6 +46,13 @@ class QemuMixin:
             self._pool_meta(vm.pool)
         return vm
 
+    def remove_vm(self, vmid: int) -> None:
+        """Take a VM and its volumes away at once, without a task (nothing happens when there is none)."""
+        vm = self.vms.pop(vmid, None)
+        if vm is not None:
+            self.destroy_volumes(vm, True, [])
+            self._pool_leave(vmid)
+
     def vm(self, vmid: int) -> Vm | None:
         return self.vms.get(int(vmid))
 
@@ -64,7 +71,12 @@ class QemuMixin:
 
     def _sample_context(self, values: dict | None = None) -> dict[str, t.Any]:
         first = next(iter(self.nodes))
-        return {"node": first, "storage": next(iter(self.storages), "local"), "_nodes": sorted(self.nodes), **(values or {})}
+        return {
+            "node": first,
+            "storage": next(iter(self.storages), "local"),
+            "_nodes": sorted(self.nodes),
+            **(values or {}),
+        }
 
     # ---------------------------------------------------------------- create
 
@@ -107,7 +119,9 @@ class QemuMixin:
             kind = "VM" if isinstance(other, Vm) else "CT"
             raise die(f"unable to create VM {vmid} - {kind} {vmid} already exists on node '{other.node}'")
 
-    def new_config(self, vm: Vm, params: dict, default: str | None, log: list[str], made: list[str]) -> dict[str, t.Any]:
+    def new_config(
+        self, vm: Vm, params: dict, default: str | None, log: list[str], made: list[str]
+    ) -> dict[str, t.Any]:
         """The config file of a created VM; allocates its disks."""
         conf: dict[str, t.Any] = {}
         fresh = []
@@ -205,7 +219,9 @@ class QemuMixin:
         volids += [str(vm.config[key]).split(",")[0] for key in sorted(filter(UNUSED.fullmatch, vm.config))]
         if unreferenced:
             owned = self.volumes(vm.node)
-            volids += [volid for volid, volume in owned.items() if volume.vmid == vm.vmid and volume.content == "images"]
+            volids += [
+                volid for volid, volume in owned.items() if volume.vmid == vm.vmid and volume.content == "images"
+            ]
         for volid in dict.fromkeys(volids):
             owned = self.volume(volid, vm.node) if ":" in volid else None
             if owned is not None and owned.vmid == vm.vmid and owned.content == "images":
@@ -229,7 +245,9 @@ class QemuMixin:
                 raise TaskError(f"snapshot name '{name}' already used")
             if not self._qm_can_snapshot(vm.config):
                 raise TaskError("snapshot feature is not available")
-            kept = {key: value for key, value in vm.config.items() if key not in SNAPSHOT_SKIP and not UNUSED.fullmatch(key)}
+            kept = {
+                key: value for key, value in vm.config.items() if key not in SNAPSHOT_SKIP and not UNUSED.fullmatch(key)
+            }
             vm.snapshots[name] = {**kept, "snaptime": now(), "description": v.get("description", "")}
             vm.config["parent"] = name
             log.extend(f"snapshotting 'drive-{key}' ({volid})" for key, volid, _props in vm.drives(cdrom=False))

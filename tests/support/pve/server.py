@@ -82,8 +82,15 @@ def serve(cluster: FakeCluster | None = None, *, host: str = "127.0.0.1", port: 
         thread.begin()
         try:
             yield Server(
-                cluster=cluster, host=host, port=cluster.port, token_id=TOKEN, token_secret=secret,
-                user=cluster.user, password=cluster.password, ca_path=str(Path(cert)), fingerprint=fingerprint,
+                cluster=cluster,
+                host=host,
+                port=cluster.port,
+                token_id=TOKEN,
+                token_secret=secret,
+                user=cluster.user,
+                password=cluster.password,
+                ca_path=str(Path(cert)),
+                fingerprint=fingerprint,
                 loop=thread.loop,
             )
         finally:

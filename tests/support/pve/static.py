@@ -23,6 +23,16 @@ RECORDED_PATHS = (
     "/cluster/options",
     "/cluster/backup",
 )
+# Nothing of this is modelled; fakepve would answer invented samples.
+EMPTY_PATHS = (
+    "/cluster/sdn/zones",
+    "/cluster/sdn/vnets",
+    "/cluster/ha/resources",
+    "/cluster/ha/groups",
+    "/cluster/replication",
+    "/cluster/mapping/pci",
+    "/cluster/mapping/usb",
+)
 
 
 @functools.cache
@@ -41,7 +51,11 @@ class StaticMixin:
     """Mixin of FakeCluster: reads that nothing in the fake changes."""
 
     def _routes_zz_static(self) -> list[tuple[str, str, t.Callable]]:
-        return [("GET", template, functools.partial(self._from_recording, template)) for template in RECORDED_PATHS]
+        recorded_ones = [("GET", path, functools.partial(self._from_recording, path)) for path in RECORDED_PATHS]
+        return recorded_ones + [("GET", path, self._nothing) for path in EMPTY_PATHS]
+
+    async def _nothing(self, v: dict, user: str) -> list:
+        return []
 
     async def _from_recording(self, template: str, v: dict, user: str) -> t.Any:
         data = copy.deepcopy(recorded()[template])

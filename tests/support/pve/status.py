@@ -83,7 +83,9 @@ class StatusMixin:
                 if self._storage_enabled(name, node) and self._can_audit(user, name)
             ]
         if kind is None:
-            rows += [self.pool_row(name) for name in sorted(self.pools) if self.allowed(user, f"/pool/{name}", "Pool.Audit")]
+            rows += [
+                self.pool_row(name) for name in sorted(self.pools) if self.allowed(user, f"/pool/{name}", "Pool.Audit")
+            ]
         if kind in (None, "sdn") and self.allowed(user, "/sdn/zones/localnetwork", "SDN.Audit"):
             rows += [
                 {"id": f"sdn/{node}/localnetwork", "type": "sdn", "node": node, "sdn": "localnetwork", "status": "ok"}
@@ -144,6 +146,19 @@ class StatusMixin:
         row = {key: sum(one[key] for one in running) for key in ("cpu", "maxcpu", "mem", "maxmem", "uptime")}
         return {"id": f"/pool/{name}", "type": "pool", "pool": name, **(row if running else {})}
 
+    def _members(self, name: str, kind: str | None) -> list[dict[str, t.Any]]:
+        """The members of a pool with the figures of the resource list."""
+        rows = []
+        for vmid in sorted(self.pools.get(name, ())):
+            if vmid in self.vms and kind in (None, "qemu"):
+                rows.append(
+                    {key: item for key, item in self.vm_row(self.vms[vmid]).items() if key not in ("pool", "tags")}
+                )
+        if kind in (None, "storage"):
+            for storage in sorted(self._pool_meta(name)["storage"] & set(self.storages)):
+                rows.append({**self.storage_row(next(iter(self.nodes)), storage)})
+        return rows
+
     # -------------------------------------------------------------------- VMs
 
     def vm_state(self, vm: Vm) -> dict[str, t.Any]:
@@ -180,4 +195,3 @@ class StatusMixin:
 def memory_of(vm: Vm) -> int:
     """MiB; 512 without an option."""
     return int(str(vm.config.get("memory", 512)).split(",")[0].removeprefix("current="))
-

@@ -286,7 +286,9 @@ class StorageMixin:
         return upid
 
     def _can_audit(self, user: str, name: str) -> bool:
-        return any(self.allowed(user, "/storage/" + name, priv) for priv in ("Datastore.Audit", "Datastore.AllocateSpace"))
+        return any(
+            self.allowed(user, "/storage/" + name, priv) for priv in ("Datastore.Audit", "Datastore.AllocateSpace")
+        )
 
 
 def formats(store: dict[str, t.Any]) -> list[str]:

@@ -123,7 +123,9 @@ class TransferMixin:
 
     def checked_name(self, content: str, filename: str) -> str:
         """The stored file name; raises 400 for a wrong extension."""
-        name = re.sub(r"[^a-zA-Z0-9_.+=-]" if content == "import" else r"[^a-zA-Z0-9_.-]", "_", filename.rsplit("/", 1)[-1])
+        name = re.sub(
+            r"[^a-zA-Z0-9_.+=-]" if content == "import" else r"[^a-zA-Z0-9_.-]", "_", filename.rsplit("/", 1)[-1]
+        )
         if content == "import":
             allowed = IMPORT_8_3 if self.release_version in ("8.2", "8.3") else IMPORT
             if not allowed.fullmatch(filename):
@@ -272,6 +274,8 @@ def check_image(path: Path, volname: str, shown: str) -> None:
         return
     seen = images.probe(path)
     if seen.format != "qcow2":
-        raise TaskError(f"failed to query file information with qemu-img: Could not open '{shown}': not in qcow2 format")
+        raise TaskError(
+            f"failed to query file information with qemu-img: Could not open '{shown}': not in qcow2 format"
+        )
     if seen.backing:
         raise TaskError(f"backing file not allowed for untrusted image '{shown}'!")

@@ -18,7 +18,9 @@ from fakepve.model import FakeVm, PveError
 from fakepve.qemu import DRIVE_KEY, is_cdrom, natural, split_drive
 
 # Measured on 8.4.21: these take effect at once on a running VM; disks and CD media have their own rules.
-LIVE = frozenset({"name", "description", "onboot", "tags", "protection", "hookscript", "startup", "agent", "lock", "parent"})
+LIVE = frozenset(
+    {"name", "description", "onboot", "tags", "protection", "hookscript", "startup", "agent", "lock", "parent"}
+)
 # get_default_bootdevices looks in this order (valid_drive_names in QemuServer/Drive.pm).
 DRIVE_ORDER = ("ide", "scsi", "virtio", "sata")
 UNUSED = re.compile(r"unused\d+")

@@ -16,6 +16,7 @@ import typing as t
 import urllib.parse
 
 from aiohttp import web
+from fakepve import formats
 from fakepve import schema as pve_schema
 from fakepve.model import PveError
 from fakepve.server import API, USER, collect
@@ -27,6 +28,10 @@ SECRETS = frozenset({"password", "cipassword", "new-password", "confirmation-pas
 BODILESS = frozenset({401, 595, 596, 599})
 UNKNOWN = "property is not defined in schema and the schema does not allow additional properties"
 MULTIPART = "multipart/form-data"
+# fakepve caps values before it matches them; the server takes long keys, scripts and URLs.
+formats.MAX_FORMAT_VALUE = 1 << 20
+pve_schema.MAX_PATTERN_VALUE = 1 << 16
+MAX_POST = 512 * 1024  # bytes, AnyEvent.pm $limit_max_post; uploads are exempt
 MATCH = web.RequestKey("match", object)
 PARAMS = web.RequestKey("params", dict)
 
@@ -86,7 +91,9 @@ class WireMixin:
 
     def _build_app(self) -> web.Application:
         self._table = self._handlers()
-        hooks = [hook for name in sorted(dir(self)) if name.startswith("_middlewares_") for hook in getattr(self, name)()]
+        hooks = [
+            hook for name in sorted(dir(self)) if name.startswith("_middlewares_") for hook in getattr(self, name)()
+        ]
         app = web.Application(middlewares=[self._journal, *hooks], client_max_size=self.client_max_size)
         app.router.add_route("*", "/{tail:.*}", self._dispatch)
         return app
@@ -131,9 +138,7 @@ class WireMixin:
             return response
         finally:
             path = urllib.parse.unquote(request.rel_url.raw_path.removeprefix(API))
-            self.log.append(
-                Request(request.method, path, redacted(request.get(PARAMS, {})), caller(request), status)
-            )
+            self.log.append(Request(request.method, path, redacted(request.get(PARAMS, {})), caller(request), status))
 
     async def _dispatch(self, request: web.Request) -> web.StreamResponse:
         request[MATCH] = match = self.resolve(request, API)
@@ -142,18 +147,22 @@ class WireMixin:
             request[USER] = user = None if world else self._authenticate(request)
             if request.content_type != MULTIPART:
                 body = await request.read()
-                request[PARAMS] = parse_body(request, body)
+                if len(body) > MAX_POST:
+                    raise BadBody("for data too large")
                 if request.method == "DELETE" and body:
-                    raise UnexpectedBody
+                    raise BadBody("Unexpected content for method 'DELETE'")
+                request[PARAMS] = parse_body(request, body)
             return await self._reply(request, match, user)
-        except UnexpectedBody:
-            return web.Response(status=501, reason="Unexpected content for method 'DELETE'")
+        except BadBody as exc:
+            return web.Response(status=501, reason=str(exc))
         except BrokenPipe:
             return web.Response(status=596, reason="Broken pipe")
         except PveError as exc:
             return refusal(request, exc.status, exc.message, exc.errors)
 
-    async def _reply(self, request: web.Request, match: pve_schema.Match | None, user: str | None) -> web.StreamResponse:
+    async def _reply(
+        self, request: web.Request, match: pve_schema.Match | None, user: str | None
+    ) -> web.StreamResponse:
         rel = request.rel_url.raw_path.removeprefix(API)
         info = match.methods.get(request.method) if match else None
         if info is None:
@@ -163,7 +172,9 @@ class WireMixin:
             self.check_node(match.params.get("node"))
             request.match_info.update(match.params)
             return await raw(request)
-        data = await self.answer(request, match, request[PARAMS], user, self._table.get((request.method, match.template)))
+        data = await self.answer(
+            request, match, request[PARAMS], user, self._table.get((request.method, match.template))
+        )
         if isinstance(data, Answer):
             return web.json_response({"data": data.data, **data.extra})
         return web.json_response({"data": data})
@@ -179,7 +190,9 @@ class WireMixin:
         declared = (info.get("parameters") or {}).get("properties", {})
         for name in params:
             if name in match.params:
-                raise PveError(400, "Parameter verification failed.", {name: "duplicate parameter (already defined in URI)"})
+                raise PveError(
+                    400, "Parameter verification failed.", {name: "duplicate parameter (already defined in URI)"}
+                )
         given = {**params, **match.params}
         self.check_permissions(user, info.get("permissions"), given, declared)
         self.check_node(match.params.get("node"))
@@ -212,14 +225,16 @@ class WireMixin:
         if node is None:
             return
         if node not in self.nodes:
-            text = f"hostname lookup '{node}' failed - failed to get address info for: {node}: Name or service not known"
+            text = (
+                f"hostname lookup '{node}' failed - failed to get address info for: {node}: Name or service not known"
+            )
             raise PveError(500, text)
         if not self.nodes[node].get("online", True):
             raise PveError(595, "No route to host")
 
 
-class UnexpectedBody(Exception):
-    """A DELETE with a body (AnyEvent.pm refuses it before the API sees it)."""
+class BadBody(Exception):
+    """A body that AnyEvent.pm refuses with 501 before the API sees it."""
 
 
 class _RouteCatcher:

@@ -147,7 +147,9 @@ def test_an_error_of_the_reader_is_not_taken_for_one_of_the_file(http: RequestsH
         raise OSError("disk full")
 
 
-@pytest.mark.parametrize("url", ["ftp://example.org/a", "a.img", "https:///a", "file://host/a", "http://[::1", "http://x:port/", ""])
+@pytest.mark.parametrize(
+    "url", ["ftp://example.org/a", "a.img", "https:///a", "file://host/a", "http://[::1", "http://x:port/", ""]
+)
 def test_urls_that_cannot_be_read(http: RequestsHttp, url: str) -> None:
     with pytest.raises(errors.BadUrl):
         http.get_bytes(url)

@@ -10,7 +10,11 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.homelab.proxmox.plugins.module_utils._images import errors
-from ansible_collections.homelab.proxmox.plugins.module_utils._images.qcow2 import detect_format, inspect_disk, read_qcow2_header
+from ansible_collections.homelab.proxmox.plugins.module_utils._images.qcow2 import (
+    detect_format,
+    inspect_disk,
+    read_qcow2_header,
+)
 from ansible_collections.homelab.proxmox.tests.unit.images.vendor_server import qcow2, raw_disk
 
 

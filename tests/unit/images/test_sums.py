@@ -27,9 +27,7 @@ DEBIAN = (
 )
 CENTOS_7 = "e324e3ab1d24a1bbf035ddb365e7f9058c0b454acf48d7aa15c5519fae5998ab  CentOS-7-x86_64-GenericCloud-1503.qcow2\n"
 LEAP_16 = "6c3b6b2ded57aa33d73b0eef219fc65b68f08ddd384d70b4c773dc35c8c7cb81  Leap-16.0-Minimal-VM.x86_64-Cloud.qcow2\n"
-LEAP_15 = (
-    "0f7f09a9a083088b51aa365fe0e4310e6b156c2153d6aa03a77b81eee884e52a openSUSE-Leap-15.6-Minimal-VM.x86_64-Cloud.qcow2\n"
-)
+LEAP_15 = "0f7f09a9a083088b51aa365fe0e4310e6b156c2153d6aa03a77b81eee884e52a openSUSE-Leap-15.6-Minimal-VM.x86_64-Cloud.qcow2\n"
 TUMBLEWEED = (
     "e8150b4a7ce5c56587492c930af094236c7a095149d714c015e6860ce6c58e66  "
     "openSUSE-Tumbleweed-Minimal-VM.x86_64-1.0.0-Cloud-Snapshot20240629.qcow2\n"
@@ -93,7 +91,9 @@ def test_real_files(text: str, name: str, algorithm: str, start: str) -> None:
     [
         ALMA.replace("\n", "\r\n"),
         "\ufeff" + ALMA,
-        ALMA.upper().replace("ALMALINUX-9-GENERICCLOUD-LATEST.X86_64.QCOW2", "AlmaLinux-9-GenericCloud-latest.x86_64.qcow2"),
+        ALMA.upper().replace(
+            "ALMALINUX-9-GENERICCLOUD-LATEST.X86_64.QCOW2", "AlmaLinux-9-GenericCloud-latest.x86_64.qcow2"
+        ),
         ALMA.replace("  ", "\t"),
         ALMA.replace("  Alma", " *./images/Alma"),
         "\n\n" + ALMA.rstrip() + "   ",
@@ -119,7 +119,9 @@ def test_sizes_only_where_they_are_exact() -> None:
 
 
 def test_command_lines_in_the_file_are_skipped() -> None:
-    sums = parse_sums("$ sha256sum turnkey.iso\n" + gnu("turnkey.iso") + "$ sha512sum turnkey.iso\n" + gnu("turnkey.iso", value=HEX))
+    sums = parse_sums(
+        "$ sha256sum turnkey.iso\n" + gnu("turnkey.iso") + "$ sha512sum turnkey.iso\n" + gnu("turnkey.iso", value=HEX)
+    )
     assert sums.digest_for("turnkey.iso") == Digest("sha512", HEX)
     assert [number for number, _line in sums.unread] == [1, 3]
 
@@ -162,7 +164,9 @@ def test_a_web_page_is_no_sums_file(page: str) -> None:
 
 def test_missing_name_lists_the_near_ones() -> None:
     with pytest.raises(errors.NameMissing) as caught:
-        parse_sums(gnu("debian-13-genericcloud-amd64.qcow2", "x"), source="SHA256SUMS").digest_for("debian-13-genericcloud-arm64.qcow2")
+        parse_sums(gnu("debian-13-genericcloud-amd64.qcow2", "x"), source="SHA256SUMS").digest_for(
+            "debian-13-genericcloud-arm64.qcow2"
+        )
     assert "SHA256SUMS does not list debian-13-genericcloud-arm64.qcow2" in caught.value.message
     assert "debian-13-genericcloud-amd64.qcow2" in caught.value.message
 
@@ -198,7 +202,9 @@ def test_a_damaged_line_of_another_image_does_no_harm() -> None:
     assert parse_sums(gnu("b.img", value=SHA256[:-1]) + gnu("a.img")).digest_for("a.img").value == SHA256
 
 
-@pytest.mark.parametrize("text", ["", "# only a comment\n", "not found", "di-amd64-cloudinit-20261004T164559Z.qcow2 1501626368\n"])
+@pytest.mark.parametrize(
+    "text", ["", "# only a comment\n", "not found", "di-amd64-cloudinit-20261004T164559Z.qcow2 1501626368\n"]
+)
 def test_no_checksum_at_all(text: str) -> None:
     with pytest.raises(errors.NoChecksums):
         parse_sums(text)
@@ -233,7 +239,13 @@ def test_damaged_clearsigned_files(text: str) -> None:
 
 
 def test_algorithm_from_the_name_of_the_file() -> None:
-    names = {"SHA256SUMS": "sha256", "x.qcow2.sha512": "sha512", "CHECKSUM.SHA512": "sha512", "MD5SUMS": "md5", "CHECKSUM": None}
+    names = {
+        "SHA256SUMS": "sha256",
+        "x.qcow2.sha512": "sha512",
+        "CHECKSUM.SHA512": "sha512",
+        "MD5SUMS": "md5",
+        "CHECKSUM": None,
+    }
     assert {name: algorithm_from_name(f"https://example.org/{name}") for name in names} == names
     assert algorithm_from_name("B2SUMS") == "blake2b"
 
@@ -272,9 +284,9 @@ def test_shuffled_fragments_never_do_worse_than_a_sums_error(parts: list[str], h
 
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,30}", fullmatch=True)
 DIGESTS = st.sampled_from(sorted(DIGEST_LENGTHS)).flatmap(
-    lambda algorithm: st.text("0123456789abcdef", min_size=DIGEST_LENGTHS[algorithm], max_size=DIGEST_LENGTHS[algorithm]).map(
-        lambda value: Digest(algorithm, value)
-    )
+    lambda algorithm: st.text(
+        "0123456789abcdef", min_size=DIGEST_LENGTHS[algorithm], max_size=DIGEST_LENGTHS[algorithm]
+    ).map(lambda value: Digest(algorithm, value))
 )
 
 

@@ -281,7 +281,7 @@ def test_absent_keeps_what_is_protected_or_cloned_and_says_so() -> None:
         ({"image_storage": "local-lvm"}, {}, "image_storage='local-lvm': storage type lvmthin holds no files"),
         ({"image_storage": "plain"}, {}, "pvesm set plain --content import,iso,vztmpl"),
         ({}, {"version": "8.3.5"}, "Upgrade the node to Proxmox VE 8.4 or newer"),
-        ({"disk": DiskWish(size=2**30)}, {}, "disk.size='1G': Debian 13 needs 3G at least"),
+        ({"disk": DiskWish(size=2**30)}, {}, "disk.size='1G': the disk of Debian 13 has 3G, and disks only grow"),
         ({"vmid_range": (9000, 9000)}, {"guests": [guest(9000)]}, "vmid_range='9000-9000': every VMID of it is taken"),
         ({}, {"permissions": {}}, "these credentials are not allowed to see guests"),
         ({"pool": "tpl"}, {"permissions": {"/pool/other": {"VM.Audit": 1}}}, "Grant VM.Audit on /pool/tpl"),

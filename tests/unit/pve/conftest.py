@@ -13,6 +13,7 @@ from ansible_collections.homelab.proxmox.tests.unit.pve.tls_server import (
     Certificate,
     Proxy,
     PveServer,
+    Wire,
     make_certificate,
     running,
 )
@@ -54,3 +55,10 @@ def proxy() -> Iterator[Proxy]:
 def broken_bundle(other_certificate: Certificate) -> Path:
     """A CA bundle that is of no use for the server."""
     return other_certificate.pem
+
+
+@pytest.fixture
+def wire(server: PveServer, certificate: Certificate) -> Iterator[Wire]:
+    transport = Wire(server, certificate)
+    yield transport
+    transport.close()

@@ -20,6 +20,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.homelab.proxmox.plugins.module_utils._pve.auth import Connection
+from ansible_collections.homelab.proxmox.plugins.module_utils._pve.transport import ProxmoxerTransport
+from ansible_collections.homelab.proxmox.plugins.module_utils._pve.wire import Reply
+from ansible_collections.homelab.proxmox.tests.support.scripted import FakeClock
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -206,3 +210,27 @@ class Proxy(ThreadingHTTPServer):
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+TOKEN: dict[str, Any] = {"user": "root@pam", "token_id": "root@pam!lab", "token_secret": "s3cret"}
+TICKET: dict[str, Any] = {"user": "root@pam", "password": "pa55"}
+
+
+def connection(server: PveServer, certificate: Certificate | None = None, **more: Any) -> Connection:
+    trust: dict[str, Any] = {"fingerprint": certificate.fingerprint} if certificate else {}
+    credentials: dict[str, Any] = {} if "password" in more else TOKEN
+    return Connection("127.0.0.1", server.port, **{**credentials, **trust, **more})
+
+
+class Wire(ProxmoxerTransport):
+    """The transport with a fake clock and less to type."""
+
+    def __init__(self, server: PveServer, certificate: Certificate | None = None, **more: Any) -> None:
+        self.fake = FakeClock()
+        super().__init__(connection(server, certificate, **more), clock=self.fake)
+
+    def get(self, path: str = "/version", **params: Any) -> Reply:
+        return self.request("GET", path, params or None, timeout=5)
+
+    def post(self, path: str = "/x", **params: Any) -> Reply:
+        return self.request("POST", path, params or None, timeout=5)

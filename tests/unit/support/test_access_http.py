@@ -14,6 +14,8 @@ import requests
 from tests.support.pve import Server, serve
 from tests.support.pve_lab import TOKEN, USER, Client, build
 
+VM = "/nodes/pve1/qemu/9450"
+
 
 @pytest.fixture(scope="module")
 def served() -> t.Iterator[Server]:
@@ -153,6 +155,34 @@ def test_a_refusal_over_http_has_reason_and_message(client: Client) -> None:
     text = "Permission check failed (/vms/7777, VM.Audit)"
     assert (response.status_code, response.reason) == (403, text)
     assert response.json() == {"data": None, "message": text + "\n"}
+
+
+def test_some_privileges_are_missed_only_by_the_worker(client: Client, served: Server) -> None:
+    for method, path, params, privilege, role in (
+        (
+            "PUT",
+            f"{VM}/resize",
+            {"disk": "scsi0", "size": "3G"},
+            "/storage/local-lvm, Datastore.AllocateSpace",
+            "Store",
+        ),
+        ("POST", "/nodes/pve1/vzdump", {"vmid": 9450, "storage": "local"}, "/vms/9450, VM.Backup", "Guest"),
+    ):
+        held = served.cluster.access.roles[role]
+        held.discard(privilege.rpartition(" ")[2])
+        try:
+            reply = client(method, path, TOKEN, **params)
+            assert reply.status_code == 200
+            state = client("GET", f"/nodes/pve1/tasks/{reply.json()['data']}/status", TOKEN).json()["data"]
+            assert state["exitstatus"] == f"403 Permission check failed ({privilege})"
+        finally:
+            held.add(privilege.rpartition(" ")[2])
+
+
+def test_the_journal_names_the_refused_caller(client: Client, served: Server) -> None:
+    client("PUT", "/nodes/pve1/qemu/7777/config", TOKEN, name="x")
+    entry = served.cluster.log[-1]
+    assert (entry.user, entry.params, entry.status) == (TOKEN, {"name": "x"}, 403)
 
 
 def test_an_expired_user_cannot_log_in(served: Server, client: Client) -> None:
