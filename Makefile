@@ -12,7 +12,7 @@ help: ## this list
 
 .PHONY: demo
 demo: venv ## build three template lines on an embedded Proxmox API, on loopback
-	@sh scripts/demo.sh
+	@$(PY) scripts/demo.py
 
 .PHONY: test
 test: test-venv ## all rings of tests, with a table at the end

@@ -218,7 +218,8 @@ class _Work:
             lambda: self.client.run(
                 "DELETE",
                 api_path("nodes", node, "qemu", vmid),
-                {"purge": 1, "destroy-unreferenced-disks": 1},
+                # Not destroy-unreferenced-disks: that would scan storages for volumes which only bear this VMID.
+                {"purge": 1},
                 node=node,
                 type="qmdestroy",
                 id=vmid,

@@ -86,7 +86,7 @@ class FakeCluster(
     ) -> None:
         super().__init__(user="root@pam", password=password, host="127.0.0.1", port=0)
         self.version = version
-        self.major = int(version.split(".")[0])
+        self.major = int(version.split(".", maxsplit=1)[0])
         self.release_version = ".".join(version.split(".")[:2])
         self.nodes = {name: {"online": True} for name in nodes}
         self.storages = {}

@@ -13,6 +13,7 @@ from fakepve.qemu import DRIVE_KEY, is_cdrom, split_drive
 from fakepve.routing import die, param_error, split_list
 
 from . import schema
+from .disks import Work
 from .qemu import reason
 from .vm import LIVE, UNUSED, Vm, boot_devices, check_sshkeys, hashed, is_cloudinit, normal_tags
 
@@ -20,7 +21,9 @@ MASK = "**********"
 CONFIG = "/nodes/{node}/qemu/{vmid}/config"
 NOT_OPTIONS = frozenset({"node", "vmid", "digest", "delete", "revert", "force", "skiplock", "background_delay"})
 # Options that Cloudinit.pm declares are plugged at once; ipconfigN waits for the next start.
-CLOUDINIT = frozenset("cicustom cipassword citype ciuser ciupgrade nameserver searchdomain sshkeys".split())
+CLOUDINIT = frozenset(
+    ("cicustom", "cipassword", "citype", "ciuser", "ciupgrade", "nameserver", "searchdomain", "sshkeys")
+)
 HOTPLUG = re.compile(r"(?:scsi|virtio|net|unused)\d+")
 
 
@@ -149,11 +152,11 @@ class ConfigMixin:
 
     def set_drive(self, vm: Vm, key: str, value: str, log: list[str]) -> None:
         """A drive: new volumes are made, the volume that was in the slot stays as unusedN."""
-        made: list[str] = []
+        work = Work(vm, log)
         try:
-            new = self.make_drive(vm, key, value, None, log, made)
+            new = self.make_drive(work, key, value)
         except (PveError, TaskError):
-            for volid in made:
+            for volid in work.made:
                 self.free(volid, vm.node)
             raise
         old = str(vm.config.get(key, ""))
@@ -180,7 +183,7 @@ class ConfigMixin:
 
     @staticmethod
     def live(vm: Vm, key: str, value: t.Any) -> bool:
-        """Does a change of ``key`` reach a running VM at once? A medium in a CD drive does, an IDE drive itself does not."""
+        """Does a change reach a running VM at once? A medium in a CD drive does, an IDE drive itself does not."""
         if key in LIVE or key in CLOUDINIT:
             return True
         if DRIVE_KEY.match(key) and value is not None and key in vm.config:

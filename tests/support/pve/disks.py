@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import typing as t
+from dataclasses import dataclass, field
 
 from fakepve.lxc import format_size
 from fakepve.model import PveError, TaskError
@@ -26,6 +27,16 @@ ROOT_PATH = "Only root can pass arbitrary filesystem paths. at /usr/share/perl5/
 QCOW2 = "fmt=qcow2 cluster_size=65536 extended_l2=off"
 # KiB: OVMF variables (4m type) and the TPM's state.
 FIXED = {"efidisk0": 528, "tpmstate0": 4096}
+
+
+@dataclass
+class Work:
+    """What a worker is doing: to which VM, with which log; ``made`` are the volumes to free when it fails."""
+
+    vm: Vm
+    log: list[str]
+    made: list[str] = field(default_factory=list)
+    default: str | None = None
 
 
 class DisksMixin:
@@ -100,8 +111,8 @@ class DisksMixin:
 
     # ------------------------------------------------------------------ make
 
-    def make_drive(self, vm: Vm, key: str, value: str, default: str | None, log: list[str], made: list[str]) -> str:
-        """Allocate, import or look up one drive; returns its config value and notes new volumes in ``made``."""
+    def make_drive(self, work: Work, key: str, value: str) -> str:
+        """Allocate, import or look up one drive; returns its config value."""
         volume, props = split_drive(value)
         props = dict(props)
         source = props.pop("import-from", None)
@@ -110,40 +121,44 @@ class DisksMixin:
             return join_drive(volume, props)
         found = NEW_DISK.match(volume)
         if volume.endswith(":cloudinit"):
-            volid = self.make_cloudinit(vm, volume.split(":")[0], props.pop("format", None), log)
+            volid = self.make_cloudinit(work, volume.split(":")[0], props.pop("format", None))
             props["media"] = "cdrom"
         elif found and not is_cdrom(volume, props):
-            storage, fmt = found.group(1) or default, props.pop("format", None)
+            storage, fmt = found.group(1) or work.default, props.pop("format", None)
             volid, size = (
-                self.import_disk(vm, storage, source, fmt, log)
+                self.import_disk(work, storage, source, fmt)
                 if source
-                else self.new_disk(vm, key, storage, float(found.group(2)), fmt, log)
+                else self.new_disk(work, key, storage, float(found.group(2)), fmt)
             )
             props["size"] = format_size(size)
         else:
-            return self.attach(vm, volume, props)
-        made.append(volid)
+            return self.attach(work.vm, volume, props)
+        work.made.append(volid)
         done = join_drive(volid, props)
-        log.append(f"{key}: successfully created disk '{done}'")
+        work.log.append(f"{key}: successfully created disk '{done}'")
         return done
 
-    def make_cloudinit(self, vm: Vm, storage: str, fmt: str | None, log: list[str]) -> str:
+    def make_cloudinit(self, work: Work, storage: str, fmt: str | None) -> str:
         """The drive of 4 MiB; a VM has one only, so the name is fixed."""
         fmt = (fmt or "qcow2") if _is_file(self.storages[storage]) else "raw"
+        vm = work.vm
         volid = self.allocate(vm.node, storage, vm.vmid, 4 * MIB, fmt=fmt, name=f"vm-{vm.vmid}-cloudinit", used=266_240)
-        log.extend(self.allocation_lines(volid, vm.node))
+        work.log.extend(self.allocation_lines(volid, vm.node))
         return volid
 
-    def new_disk(self, vm: Vm, key: str, storage: str, gib: float, fmt: str | None, log: list[str]) -> tuple[str, int]:
+    def new_disk(self, work: Work, key: str, storage: str, gib: float, fmt: str | None) -> tuple[str, int]:
+        """An empty disk, or the variables of OVMF and the TPM, whose sizes are fixed."""
+        vm = work.vm
         size = FIXED[key] * 1024 if key in FIXED else int(gib * GIB)
         if not _is_file(self.storages[storage]):
             size = -(-size // (4 * MIB)) * 4 * MIB  # logical volumes are rounded up to extents
         volid = self.allocate(vm.node, storage, vm.vmid, size, fmt=fmt, used=200_704)
-        log.extend(self.allocation_lines(volid, vm.node))
+        work.log.extend(self.allocation_lines(volid, vm.node))
         return volid, size
 
-    def import_disk(self, vm: Vm, storage: str, source: str, fmt: str | None, log: list[str]) -> tuple[str, int]:
+    def import_disk(self, work: Work, storage: str, source: str, fmt: str | None) -> tuple[str, int]:
         """Copy a file or a volume into a new disk of the source's virtual size."""
+        vm, log = work.vm, work.log
         size, used, hint = self.source_of(source, vm.node)
         log.append(f"create full clone of drive ({source})")
         volid = self.allocate(vm.node, storage, vm.vmid, size, fmt=fmt or hint, used=used)
@@ -199,7 +214,7 @@ class DisksMixin:
     # -------------------------------------------------------------- take away
 
     def drop_drive(self, vm: Vm, key: str, value: str) -> None:
-        """A slot loses its drive: a cloud-init drive and an unusedN are freed, an image becomes unusedN, an ISO stays."""
+        """A slot loses its drive: cloud-init drives and unusedN are freed, an image becomes unusedN, an ISO stays."""
         volume, props = split_drive(value)
         if key.startswith("unused") or is_cloudinit(volume):
             if self.dependants(volume, vm.node):

@@ -16,11 +16,13 @@ from fakepve.model import PveError
 
 # Programs the guest has; everything else is "missing", which kills the answer (596).
 PROGRAMS = frozenset(
-    "sh bash dash true false echo cat hostname cloud-init systemctl test rm ls id sync sleep stat wc od head tail printf "
-    "truncate touch mkdir chmod chown cp mv ln grep sed awk sort env date uname ip ss blkid lsblk findmnt df du find python3 "
-    "apt-get dpkg dpkg-query passwd userdel usermod useradd journalctl fstrim shutdown poweroff reboot networkctl loginctl".split()
+    """
+    sh bash dash true false echo cat hostname cloud-init systemctl test rm ls id sync sleep stat wc od head tail printf
+    truncate touch mkdir chmod chown cp mv ln grep sed awk sort env date uname ip ss blkid lsblk findmnt df du find python3
+    apt-get dpkg dpkg-query passwd userdel usermod useradd journalctl fstrim shutdown poweroff reboot networkctl loginctl
+    """.split()  # noqa: SIM905 - a list of words is read more easily
 )
-FOLDERS = frozenset("bin boot dev etc home lib media mnt opt proc root run sbin srv sys tmp usr var".split())
+FOLDERS = frozenset({"etc", "home", "mnt", "opt", "proc", "root", "run", "srv", "sys", "tmp", "usr", "var"})
 
 
 class Result(t.NamedTuple):

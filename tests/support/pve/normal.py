@@ -9,10 +9,11 @@ import re
 import typing as t
 
 # Members whose value is a measurement or a clock; only their type is compared.
-MEASURED = frozenset(
-    "cpu mem disk maxcpu maxmem maxdisk uptime netin netout diskread diskwrite total used avail used_fraction "
-    "ctime starttime endtime snaptime pid pstart size_used ssl_fingerprint ip mimetype repoid".split()
-)
+MEASURED = frozenset((
+    *("cpu", "mem", "disk", "maxcpu", "maxmem", "maxdisk", "uptime", "netin", "netout", "diskread", "diskwrite"),
+    *("total", "used", "avail", "used_fraction", "ctime", "starttime", "endtime", "snaptime", "pid", "pstart"),
+    "ssl_fingerprint",
+))  # fmt: skip
 # A guest's own figures are derived from its config, so they must be equal.
 DERIVED = frozenset({"maxcpu", "maxmem", "maxdisk"})
 CONTENT_TYPES = re.compile(r"(?:(?:images|rootdir|vztmpl|iso|backup|snippets|import),?)+")
@@ -30,7 +31,6 @@ PATTERNS = (
     (re.compile(r"\(\d\d:\d\d:\d\d\)"), "(LASTED)"),
     (re.compile(r"\([\d.]+ [KMG]B/s\)"), "(SPEED)"),
     (re.compile(r"100% +\S+"), "100% SPEED"),
-    (re.compile(r"(preallocation=\w+ )|(lazy_refcounts=\w+ )"), ""),
 )
 # Lines that depend on speed, or on the stand-in for vzdump's archiver on the recorded server.
 NOISE = re.compile(
@@ -59,15 +59,14 @@ class Normaliser:
                 return {"key": "digest", "value": "DIGEST"}
             return {name: self.value(name, item, own) for name, item in value.items()}
         if isinstance(value, list):
-            rows = [self.value(key, item) for item in value]
-            return sorted(rows, key=row_key)
-        if key == "digest":
-            return "DIGEST"
-        if key in MEASURED and not (guest and key in DERIVED) and not isinstance(value, bool):
-            return f"<{type(value).__name__}>" if not isinstance(value, float) else "<int>"
+            return sorted((self.value(key, item) for item in value), key=row_key)
+        if key in MEASURED and not (guest and key in DERIVED):
+            return "<int>" if isinstance(value, float) else f"<{type(value).__name__}>"
         if key == "content" and isinstance(value, str) and CONTENT_TYPES.fullmatch(value):
             return sorted(value.split(","))
-        return self.text(value) if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        return "DIGEST" if key == "digest" else self.text(value)
 
     @staticmethod
     def text(text: str) -> str:

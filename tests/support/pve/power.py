@@ -104,7 +104,7 @@ class PowerMixin:
         return await self.in_worker(v, user, "qmstop", work)
 
     async def _power_shutdown(self, v: dict, user: str) -> str:
-        """Asks the agent first, then ACPI; a guest that ignores both needs forceStop. Stopped already: OK (recorded)."""
+        """Asks the agent, then ACPI; a guest that ignores both needs forceStop. Stopped already: OK (recorded)."""
 
         def work(vm: Vm, log: list[str]) -> None:
             self.need_unlocked(vm, v)

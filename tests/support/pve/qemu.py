@@ -14,6 +14,7 @@ from fakepve.qemu import CREATE_ONLY, DRIVE_KEY, SNAPSHOT_SKIP, with_mac
 from fakepve.routing import die
 
 from . import schema
+from .disks import Work
 from .vm import NET, UNUSED, Vm, boot_default, check_sshkeys
 from .wire import now
 
@@ -38,7 +39,7 @@ class QemuMixin:
     # ---------------------------------------------------------------- lookup
 
     def add_vm(self, vmid: int, name: str | None = None, **options: t.Any) -> Vm:
-        """Add a VM as it is (see fakepve's FakeVm: node, status, config, template, lock, pool); no disks are allocated."""
+        """Add a VM as it is (node, status, config, template, lock, pool: see FakeVm); no disks are allocated."""
         vm = Vm(vmid, name, **{"node": next(iter(self.nodes)), **options})
         self.vms[vmid] = vm
         if vm.pool:
@@ -95,11 +96,11 @@ class QemuMixin:
         vm = self.vms[vmid] = Vm(vmid, node=node, config={"lock": "create"})
 
         async def body(log: list[str]) -> None:
-            made: list[str] = []
+            work = Work(vm, log, default=v.get("storage"))
             try:
-                vm.config = self.new_config(vm, params, v.get("storage"), log, made)
+                vm.config = self.new_config(work, params)
             except (PveError, TaskError) as exc:
-                for volid in made:
+                for volid in work.made:
                     self.free(volid, node)
                 self.vms.pop(vmid, None)
                 raise TaskError(f"unable to create VM {vmid} - {reason(exc)}") from exc
@@ -119,16 +120,14 @@ class QemuMixin:
             kind = "VM" if isinstance(other, Vm) else "CT"
             raise die(f"unable to create VM {vmid} - {kind} {vmid} already exists on node '{other.node}'")
 
-    def new_config(
-        self, vm: Vm, params: dict, default: str | None, log: list[str], made: list[str]
-    ) -> dict[str, t.Any]:
+    def new_config(self, work: Work, params: dict[str, t.Any]) -> dict[str, t.Any]:
         """The config file of a created VM; allocates its disks."""
         conf: dict[str, t.Any] = {}
         fresh = []
         for key in sorted(filter(DRIVE_KEY.match, params)):
-            before = len(made)
-            conf[key] = self.make_drive(vm, key, params[key], default, log, made)
-            if len(made) > before and "import-from" not in params[key] and "media=cdrom" not in conf[key]:
+            before = len(work.made)
+            conf[key] = self.make_drive(work, key, params[key])
+            if len(work.made) > before and "import-from" not in params[key] and "media=cdrom" not in conf[key]:
                 fresh.append(key)
         for key, value in params.items():
             if key not in conf:
@@ -140,17 +139,17 @@ class QemuMixin:
         if not conf.get("boot") and boot_default(conf):
             conf["boot"] = boot_default(conf)
         if str(params.get("template", 0)) == "1":
-            self.base_at_create(vm, conf, fresh, made)
+            self.base_at_create(work, conf, fresh)
         return conf
 
-    def base_at_create(self, vm: Vm, conf: dict[str, t.Any], fresh: list[str], made: list[str]) -> None:
+    def base_at_create(self, work: Work, conf: dict[str, t.Any], fresh: list[str]) -> None:
         """template=1 at create makes bases of newly allocated disks only, never of imported ones (measured)."""
         for key in fresh:
             volid = conf[key].split(",")[0]
             if self.storages[volid.split(":")[0]]["type"] == "lvm":
                 raise die("can't create base images in lvm storage")
-            new, _line = self.make_base(volid, vm.node)
-            made[made.index(volid)] = new
+            new, _line = self.make_base(volid, work.vm.node)
+            work.made[work.made.index(volid)] = new
             conf[key] = conf[key].replace(volid, new, 1)
 
     def stored(self, key: str, value: t.Any) -> t.Any:

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Replay recorded exchanges of the real server against the fake, in order, and say where the replies differ.
 
-What differs from run to run by nature is normalised on both sides (normal.py): UPIDs, times, MACs, uuids, digests, usage
-figures, progress lines. The state that a recording assumes and the steps that it left out are in scenes.py.
+What differs from run to run by nature is normalised on both sides (normal.py): UPIDs, times, MACs, uuids, digests,
+usage figures, progress lines. The state that a recording assumes and the steps that it left out are in scenes.py.
 """
 
 from __future__ import annotations

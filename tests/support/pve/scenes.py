@@ -18,10 +18,9 @@ KEY = "ssh-ed25519%20AAAAC3NzaC1lZDI1NTE5AAAAIMRXd4PolxJgEknmxum7bMWDQ%2FHl2qSp%
 SECRET = "00000000-1111-2222-3333-444444444444"
 AUTO, LOOP = "auto@pve", "loop@pve"
 STORE = ("Datastore.Allocate", "Datastore.AllocateSpace", "Datastore.AllocateTemplate", "Datastore.Audit")
-GUEST = (
-    "VM.Allocate VM.Audit VM.Backup VM.Clone VM.Config.CDROM VM.Config.CPU VM.Config.Cloudinit VM.Config.Disk "
-    "VM.Config.HWType VM.Config.Memory VM.Config.Network VM.Config.Options VM.Monitor VM.PowerMgmt Pool.Audit"
-).split()
+CONFIG = ("CDROM", "CPU", "Cloudinit", "Disk", "HWType", "Memory", "Network", "Options")
+PLAIN = ("Allocate", "Audit", "Backup", "Clone", "Monitor", "PowerMgmt")
+GUEST = (*(f"VM.{name}" for name in PLAIN), *(f"VM.Config.{name}" for name in CONFIG), "Pool.Audit")
 # The builder of the customise recording: its config as created by exchange 5.
 BUILDER = {
     "memory": "1024", "ostype": "l26", "scsihw": "virtio-scsi-single", "agent": "enabled=1", "serial0": "socket",
@@ -81,10 +80,10 @@ def limited_user(cluster: FakeCluster, user: str, guest: t.Iterable[str] = GUEST
         cluster.add_user(user)
     if cluster.access.token(f"{user}!ci") is None:
         cluster.add_token(f"{user}!ci", privsep=1, secret=SECRET)
+    prefix = user.partition("@")[0]
     roles = {"Guest": [*guest], "Store": [*STORE], "Net": ["SDN.Use"], "Node": ["Sys.AccessNetwork"]}
     for role, privs in roles.items():
-        cluster.add_role(f"{user.split('@')[0]}{role}", [priv for priv in privs if priv != without])
-    prefix = user.split("@")[0]
+        cluster.add_role(f"{prefix}{role}", [priv for priv in privs if priv != without])
     for who in (user, f"{user}!ci"):
         cluster.grant(who, "/pool/templates", f"{prefix}Guest")
         for storage in ("local", "local-lvm"):

@@ -116,7 +116,8 @@ class StatusMixin:
         config = vm.config
         return {
             "cpu": 0, "maxcpu": int(config.get("cores", 1)) * int(config.get("sockets", 1)),
-            "mem": 64 * 1024**2 if vm.running else 0, "maxmem": memory_of(vm) * 1024**2, "maxdisk": self.boot_disk_size(vm),
+            "mem": 64 * 1024**2 if vm.running else 0, "maxmem": memory_of(vm) * 1024**2,
+            "maxdisk": self.boot_disk_size(vm),
             "uptime": int(time.time() - vm.started_at) if vm.running and vm.started_at else 0,
             **dict.fromkeys(COUNTERS, 0),
         }  # fmt: skip
@@ -134,7 +135,8 @@ class StatusMixin:
         total, used, _avail = self.space(name, node)
         active = store.get("active", 1) and self.nodes[node].get("online", True)
         row = {
-            "id": f"storage/{node}/{name}", "type": "storage", "storage": name, "node": node, "plugintype": store["type"],
+            "id": f"storage/{node}/{name}", "type": "storage", "storage": name, "node": node,
+            "plugintype": store["type"],
             "status": "available" if active else "unknown", "content": store.get("content", ""),
             "shared": int(bool(store.get("shared"))), "disk": used, "maxdisk": total,
         }  # fmt: skip

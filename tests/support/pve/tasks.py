@@ -47,11 +47,11 @@ class TasksMixin:
     # ------------------------------------------------------------------ run
 
     async def run_task(self, node: str, kind: str, ident: t.Any, user: str, body: Body) -> str:
-        """Start a worker; ``body(log)`` appends to the log and raises TaskError or PveError to fail. Returns the UPID."""
+        """Start a worker, return its UPID; ``body(log)`` appends to the log and raises TaskError or PveError to fail."""
         upid, pid, start = self._upid(node, kind, ident, user)
         record: dict[str, t.Any] = {
             "upid": upid, "node": node, "pid": pid, "pstart": pid * 7, "starttime": start, "type": kind,
-            "id": str(ident), "user": user.split("!")[0], "status": "running", "log": [], "owner": user,
+            "id": str(ident), "user": user.partition("!")[0], "status": "running", "log": [], "owner": user,
             "missing": self.missing_polls, "running": self.running_polls,
         }  # fmt: skip
         if "!" in user:
@@ -66,7 +66,7 @@ class TasksMixin:
             await asyncio.wait({worker}, timeout=self.inline_wait)
         return upid
 
-    async def task(self, node, ttype, tid, user, body, vm=None, lock=True, log=()):
+    async def task(self, node, ttype, tid, user, body, vm=None, lock=True, log=()):  # noqa: PLR0917 - fakepve's
         """fakepve's own tasks (containers) in terms of run_task."""
 
         async def adapted(lines: list[str]) -> None:
@@ -193,22 +193,16 @@ def shown_fields(record: dict[str, t.Any], names: t.Iterable[str]) -> dict[str, 
 def wanted(record: dict[str, t.Any], v: dict) -> bool:
     """Does a task pass the filters of GET /nodes/{node}/tasks?"""
     ended = "exitstatus" in record
-    source = v.get("source", "archive")
-    if (source == "active" and ended) or (source == "archive" and not ended):
-        return False
-    if v.get("vmid") is not None and record["id"] != str(v["vmid"]):
-        return False
-    if v.get("typefilter") and not fnmatch.fnmatch(record["type"], v["typefilter"]):
-        return False
-    if v.get("userfilter") and v["userfilter"] not in record["owner"]:
-        return False
-    if v.get("since") is not None and record["starttime"] < int(v["since"]):
-        return False
-    if v.get("until") is not None and record["starttime"] > int(v["until"]):
-        return False
-    if v.get("errors") and (not ended or ended_well(record["exitstatus"])):
-        return False
-    return not v.get("statusfilter") or status_class(record) in v["statusfilter"].replace(";", ",").split(",")
+    states = str(v.get("statusfilter") or "").replace(";", ",").split(",")
+    return all((
+        v.get("source", "archive") in ("all", "archive" if ended else "active"),
+        str(v.get("vmid") or record["id"]) == record["id"],
+        fnmatch.fnmatch(record["type"], v.get("typefilter") or "*"),
+        (v.get("userfilter") or "") in record["owner"],
+        int(v.get("since") or 0) <= record["starttime"] <= int(v.get("until") or record["starttime"]),
+        not v.get("errors") or (ended and not ended_well(record["exitstatus"])),
+        states == [""] or status_class(record) in states,
+    ))  # fmt: skip
 
 
 def status_class(record: dict[str, t.Any]) -> str:

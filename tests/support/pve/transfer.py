@@ -153,7 +153,7 @@ class TransferMixin:
         path = self.place(storage, node, volname)
         part = path.with_name(path.name + ".part")
         try:
-            self.fetch(url, part, shown, storage, node, log)
+            self.fetch(v, part, shown, log)
             if algorithm:
                 got = file_digest(part, algorithm)
                 if got != expected.lower():
@@ -167,8 +167,9 @@ class TransferMixin:
         self.enter(storage, node, volname, path)
         log.append(f"download of '{url}' to '{shown}' finished")
 
-    def fetch(self, url: str, part: Path, shown: str, storage: str, node: str, log: list[str]) -> None:
+    def fetch(self, v: dict, part: Path, shown: str, log: list[str]) -> None:
         """wget, with its log."""
+        url, storage, node = v["url"], v["storage"], v["node"]
         log.append(f"--{time.strftime('%Y-%m-%d %H:%M:%S')}--  {url}")
         temporary = f"{shown}.tmp_dwnl.{secrets.randbelow(30000)}"
         try:

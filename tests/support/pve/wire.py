@@ -115,7 +115,7 @@ class WireMixin:
         return handler
 
     def _raw_handlers(self) -> dict[tuple[str, str], t.Callable]:
-        """Handlers that read the request themselves: ``async handler(request)`` with request[MATCH] and request[USER]."""
+        """Handlers that read the request themselves, ``async handler(request)``; request[MATCH] and [USER] are set."""
         return {
             ("POST", "/access/ticket"): self._ticket,
             ("PUT", "/access/password"): self._password,
@@ -208,12 +208,11 @@ class WireMixin:
         prepared = {}
         for name, value in given.items():
             prop = pve_schema._prop(props, name) or {}
-            if isinstance(value, list) and str(prop.get("format", "")).endswith("-list"):
-                value = ";".join(map(str, value))  # a JSON array is taken for a list format (measured with tags)
+            listed = isinstance(value, list) and str(prop.get("format", "")).endswith("-list")
+            # A JSON array is taken for a list format (measured with tags).
+            prepared[name] = ";".join(map(str, value)) if listed else value
             if prop.get("type") == "boolean" and not isinstance(value, bool) and str(value) not in ("0", "1"):
                 strict[name] = f"type check ('boolean') failed - got '{value}'"
-                continue
-            prepared[name] = value
         values, errors = pve_schema.validate(spec, prepared | dict.fromkeys(strict, "0"))
         errors = {name: reword(name, text) for name, text in errors.items()} | strict
         if errors:

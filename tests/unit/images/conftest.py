@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.homelab.proxmox.plugins.module_utils._images.http import RequestsHttp
+from ansible_collections.homelab.proxmox.tests.unit.images.image_room import Room
 from ansible_collections.homelab.proxmox.tests.unit.images.vendor_server import FakeClock, Vendor, serve
 
 
@@ -43,7 +44,9 @@ class Signer:
 
     def gpg(self, *arguments: str, data: bytes = b"") -> bytes:
         command = ["gpg", "--homedir", self.home, "--batch", "--yes", "--quiet", "--pinentry-mode", "loopback"]
-        return subprocess.run([*command, "--passphrase", "", *arguments], input=data, capture_output=True, check=True).stdout
+        return subprocess.run(
+            [*command, "--passphrase", "", *arguments], input=data, capture_output=True, check=True
+        ).stdout
 
     def key(self, who: str, *, armour: bool = True) -> bytes:
         return self.gpg("--export", *(["--armor"] if armour else []), self.fingerprints[who])
@@ -74,7 +77,9 @@ def signer() -> Iterator[Signer]:
             life = "1d" if who == "expired" else "never"
             signer.gpg(*time, "--quick-gen-key", f"{who}@example.org", "ed25519", "sign", life)
             listed = signer.gpg("--with-colons", "--fingerprint", f"={who}@example.org").decode()
-            signer.fingerprints[who] = next(line.split(":")[9] for line in listed.splitlines() if line.startswith("fpr:"))
+            signer.fingerprints[who] = next(
+                line.split(":")[9] for line in listed.splitlines() if line.startswith("fpr:")
+            )
         yield signer
         subprocess.run(["gpgconf", "--homedir", home, "--kill", "gpg-agent"], check=False, capture_output=True)
 
@@ -85,3 +90,8 @@ def key_directory(tmp_path: Path, signer: Signer) -> Path:
     directory.mkdir()
     (directory / "good.asc").write_bytes(signer.key("good"))
     return directory
+
+
+@pytest.fixture
+def room(vendor: Vendor, http: RequestsHttp, clock: FakeClock, tmp_path: Path) -> Room:
+    return Room(vendor, http, clock, tmp_path / "work")

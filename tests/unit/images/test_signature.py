@@ -118,6 +118,12 @@ def test_damaged_signature(case: Case, raw: bytes) -> None:
     case.fails(errors.BadSignature, "web page" if b"html" in raw else "damaged", None)
 
 
+@pytest.mark.parametrize("kind", ["--clearsign", "--sign"])
+def test_a_signed_text_of_its_own_is_no_signature_of_the_file(case: Case, kind: str) -> None:
+    case.put(case.signer.gpg("--local-user", case.fingerprints[0], kind, data=b"something else the vendor signed"))
+    case.fails(errors.BadSignature, "damaged|not that of", None)
+
+
 def test_expired_key(case: Case) -> None:
     case.fingerprints = (case.signer.fingerprints["expired"],)
     (case.keys / "expired.asc").write_bytes(case.signer.key("expired"))
@@ -151,7 +157,9 @@ def test_fetched_key(case: Case) -> None:
 def test_clearsigned(case: Case) -> None:
     raw = case.signer.clearsigned(SUMS, "good")
     forged = b"f" * 64 + b"  a.img\n"
-    verdict, text = case.verifier("required").clearsigned(forged + raw + forged, case.declared("clearsigned-sums"), what="x")
+    verdict, text = case.verifier("required").clearsigned(
+        forged + raw + forged, case.declared("clearsigned-sums"), what="x"
+    )
     assert verdict.verified
     assert text.encode() == SUMS
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from ansible_collections.homelab.proxmox.plugins.module_utils._ansible import access_door
 from ansible_collections.homelab.proxmox.plugins.module_utils._ansible.access_door import (
     access_options,
     desired_from_params,
@@ -140,3 +141,21 @@ def test_a_failure_says_that_the_new_secret_is_lost() -> None:
     assert "regenerate_token=true" in failed.value.left[-1]
     assert "s3cret" not in str(failed.value) + repr(failed.value.left) + repr(failed.value.done)
     assert failed.value.done == (f"create token {TOKEN} (privilege separation: yes)",)
+
+
+def test_a_new_secret_is_registered_where_ansible_can_mask_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ansible-core 2.22 masks registered values at output; before, a value that is registered cannot be returned."""
+    registered: list[str] = []
+    monkeypatch.setattr(access_door, "register_secret", registered.append)
+    desired = declared(roles=POOL_ROLE)
+    door = access_door.access_door()
+    assert door.apply is not None
+    calls = [
+        *reads(SETTLED["roles"], {"userid": USER, "enable": 1}, SETTLED["acl"]),
+        Call("POST", TOKEN_PATH, {"value": "s3cret"}),
+        *reads(**SETTLED),
+    ]
+    with ScriptedTransport(calls) as wire:
+        client = Client(wire, clock=wire.clock)
+        door.apply(client, desired, door.plan(desired, door.read(client, desired)))
+    assert registered == ["s3cret"]
