@@ -61,7 +61,7 @@ def main() -> int:
 
 
 class Site:
-    """A small site: one cluster with two nodes, three lines, and a catalogue file that points to the vendor on loopback."""
+    """One cluster with two nodes, three lines, and a catalogue file that points to the vendor on loopback."""
 
     def __init__(self, folder: Path, server: Server, vendor: Vendor) -> None:
         self.folder = folder
@@ -116,7 +116,13 @@ class Site:
         inventory = self.folder / "inventory.yml"
         inventory.write_text(yaml.safe_dump({"proxmox_clusters": {"hosts": {"home": self._variables()}}}))
         inventory.chmod(0o600)
-        command = [str(ROOT / ".venv/bin/ansible-playbook"), "-i", str(inventory), "homelab.proxmox.templates", *arguments]
+        command = [
+            str(ROOT / ".venv/bin/ansible-playbook"),
+            "-i",
+            str(inventory),
+            "homelab.proxmox.templates",
+            *arguments,
+        ]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
         environment |= {
             "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
@@ -124,7 +130,9 @@ class Site:
             "ANSIBLE_FORCE_COLOR": "true" if sys.stdout.isatty() and "NO_COLOR" not in os.environ else "false",
             "NO_PROXY": "127.0.0.1",
         }
-        print(f"$ ansible-playbook -i inventory.yml homelab.proxmox.templates {' '.join(arguments)}".rstrip(), flush=True)
+        print(
+            f"$ ansible-playbook -i inventory.yml homelab.proxmox.templates {' '.join(arguments)}".rstrip(), flush=True
+        )
         subprocess.run(command, env=environment, cwd=self.folder, check=True)
         return [f"{request.method} {request.path}" for request in self.server.writes()]
 

@@ -9,27 +9,12 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: cloud_image_info
 author:
-  - The homelab.proxmox contributors
+  - The homelab.proxmox contributors (@homelab-proxmox)
 short_description: List the cloud images of the catalogue
 version_added: 0.1.0
 description:
   - Lists what the catalogue knows of cloud images; the filters are combined, an image has to satisfy all of them.
   - Neither a vendor nor Proxmox VE is asked; no connection is needed.
-requirements:
-  - python >= 3.11
-attributes:
-  check_mode:
-    description: In check mode the module sends reads only and reports what it would change.
-    support: full
-    details: The module only reads.
-  diff_mode:
-    description: In diff mode the module returns what differs, before and after, also when it changes nothing yet.
-    support: N/A
-    details: The module only reads.
-  idempotent:
-    description: A second run with the same options changes nothing, unless somebody else changed something in between.
-    support: full
-    details: The module only reads.
 options:
   ids:
     description:
@@ -72,6 +57,11 @@ options:
     type: list
     elements: path
     default: []
+extends_documentation_fragment:
+  - homelab.proxmox.attributes
+  - homelab.proxmox.attributes.info_module
+requirements:
+  - python >= 3.11
 seealso:
   - plugin: homelab.proxmox.cloud_image
     plugin_type: lookup

@@ -9,13 +9,13 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: image
 author:
-  - The homelab.proxmox contributors
+  - The homelab.proxmox contributors (@homelab-proxmox)
 short_description: Keep a verified cloud image on a storage
 version_added: 0.1.0
 description:
   - Puts the newest build of a cloud image on a storage, as content C(import), from which disks are imported.
-  - The vendor's own sums file is fetched, its signature checked where there is one, and the digest is part of the stored
-    name, so a second run recognises the build without downloading it.
+  - The vendor's own sums file is fetched and its signature checked where there is one. The digest is part of the
+    stored name, so a second run recognises the build without downloading it.
   - Packed images are downloaded, verified and unpacked on the machine that runs the module, then uploaded.
 options:
   node:

@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: image_info
 author:
-  - The homelab.proxmox contributors
+  - The homelab.proxmox contributors (@homelab-proxmox)
 short_description: List stored images
 version_added: 0.1.0
 description:
@@ -56,7 +56,7 @@ images:
     storage: {description: The storage., type: str, sample: local}
     volid: {description: The volume., type: str, sample: "local:import/debian-13-3c9f6bd9a3d0.qcow2"}
     filename: {description: The stored name., type: str, sample: debian-13-3c9f6bd9a3d0.qcow2}
-    image: {description: The id of the image; null for files that were stored by other means., type: str, sample: debian-13}
+    image: {description: The id of the image; null for files of other makers., type: str, sample: debian-13}
     short_digest: {description: The start of the digest., type: str, sample: 3c9f6bd9a3d0}
     size: {description: Bytes., type: int, sample: 345309184}
     format: {description: The format., type: str, sample: qcow2}

@@ -9,14 +9,14 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: vm_template
 author:
-  - The homelab.proxmox contributors
+  - The homelab.proxmox contributors (@homelab-proxmox)
 short_description: Keep a cloud-init template on a node
 version_added: 0.1.0
 description:
   - Takes a line from a catalogue id, or from an image of your own, to a converted template on one node in one task. The
     image is downloaded and verified, imported, grown, given a cloud-init drive and defaults, and converted.
-  - What Proxmox VE allows in place on a template is changed in place, namely name, description, tags, protection, hardware
-    and cloud-init defaults. Everything else makes a new generation beside the old one, which is kept and marked as
+  - What Proxmox VE allows in place on a template is changed in place, namely name, description, tags, protection,
+    hardware and cloud-init defaults. Everything else makes a new generation beside the old one, which is kept and marked as
     retired. The diff says which.
   - Options that are left out are not compared with a template that exists, apart from the name.
   - Each generation carries an identity block in its description, and tags that mirror it. Clones inherit both, so a VM
@@ -155,7 +155,7 @@ error:
   description: What failed, for machines.
   returned: failure
   type: dict
-  sample: {kind: no_space, http_status: null, path: null, task: {upid: "UPID:pve1:…", exit_status: "…", log_tail: ["…"]}}
+  sample: {kind: no_space, task: {upid: "UPID:pve1:…", exit_status: "…", log_tail: ["…"]}}
 requests:
   description: How many requests were sent to Proxmox VE.
   returned: always

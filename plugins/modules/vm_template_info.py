@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: vm_template_info
 author:
-  - The homelab.proxmox contributors
+  - The homelab.proxmox contributors (@homelab-proxmox)
 short_description: List template generations
 version_added: 0.1.0
 description:

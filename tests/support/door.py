@@ -9,9 +9,8 @@ import importlib
 import io
 import json
 import typing as t
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 
-from ansible.module_utils import basic
 from ansible.module_utils.testing import patch_module_args
 
 from .pve import Server
@@ -24,12 +23,8 @@ def run_module(name: str, params: t.Mapping[str, t.Any], *, check: bool = False)
     module = importlib.import_module(f"{MODULES}.{name}")
     arguments = {**params, "_ansible_check_mode": check, "_ansible_diff": True, "_ansible_remote_tmp": "/tmp"}
     out = io.StringIO()
-    # Warnings are collected in a global of AnsibleModule's; a process that lives on must forget them.
-    with patch_module_args(arguments), redirect_stdout(out):
-        try:
-            module.main()
-        except SystemExit:
-            pass
+    with patch_module_args(arguments), redirect_stdout(out), suppress(SystemExit):
+        module.main()
     _forget_warnings()
     return json.loads(out.getvalue().strip().splitlines()[-1])
 
@@ -48,8 +43,8 @@ def call(name: str, server: Server, params: t.Mapping[str, t.Any], *, check: boo
 
 
 def _forget_warnings() -> None:
+    """AnsibleModule collects warnings in a global; a process that lives on must forget them."""
     from ansible.module_utils.common import warnings  # noqa: PLC0415
 
     warnings._global_warnings.clear()
     warnings._global_deprecations.clear()
-    basic._load_params  # noqa: B018 - the module is imported for its side effects on later calls

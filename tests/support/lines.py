@@ -82,7 +82,8 @@ EVERYTHING = {
     path: dict.fromkeys(
         [
             *("VM.Audit", "VM.Allocate", "VM.Clone", "VM.PowerMgmt", "VM.Monitor", "VM.Backup"),
-            *(f"VM.Config.{part}" for part in "CDROM CPU Cloudinit Disk HWType Memory Network Options".split()),
+            *("VM.Config.CDROM", "VM.Config.CPU", "VM.Config.Cloudinit", "VM.Config.Disk", "VM.Config.HWType"),
+            *("VM.Config.Memory", "VM.Config.Network", "VM.Config.Options"),
             *("Datastore.Allocate", "Datastore.AllocateSpace", "Datastore.AllocateTemplate", "Datastore.Audit"),
             *("SDN.Use", "Sys.AccessNetwork", "Sys.Audit", "Sys.Modify", "Pool.Audit", "Pool.Allocate"),
         ],
@@ -103,7 +104,8 @@ def line(**changes: t.Any) -> TemplateLine:
 def source(digest: Digest = NEW, **changes: t.Any) -> ResolvedImage:
     """What the vendor answers."""
     return replace(
-        ResolvedImage(url="https://vendor.example/20261112/debian-13.qcow2", digest=digest, verification="https"), **changes
+        ResolvedImage(url="https://vendor.example/20261112/debian-13.qcow2", digest=digest, verification="https"),
+        **changes,
     )
 
 

@@ -33,7 +33,12 @@ class Vendor:
 
     def entry(self, image_id: str, name: str, **more: t.Any) -> dict[str, t.Any]:
         """A catalogue entry for an image of this vendor, in the form of a catalogue file of one's own."""
-        return {"id": image_id, "url": f"{self.url}/{name}", "sums": f"{self.url}/{name.rpartition('/')[0]}/SHA256SUMS", **more}
+        return {
+            "id": image_id,
+            "url": f"{self.url}/{name}",
+            "sums": f"{self.url}/{name.rpartition('/')[0]}/SHA256SUMS",
+            **more,
+        }
 
 
 @contextmanager

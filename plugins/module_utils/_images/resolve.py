@@ -85,8 +85,8 @@ def check_unchanged(
         return
     raise DigestChanged(
         f"{display_url(resolved.url)} is a dated build, which must not change, but its checksum was {remembered} and "
-        f"is now {resolved.digest}. Either the vendor replaced the file without a new date, or someone else did; compare "
-        f"with the vendor's announcement, then choose another build or pin the new checksum"
+        f"is now {resolved.digest}. Either the vendor replaced the file without a new date, or someone else did; "
+        f"compare with the vendor's announcement, then choose another build or pin the new checksum"
     )
 
 

@@ -76,7 +76,7 @@ def default_settings(line: TemplateLine) -> dict[str, str]:
         "net0": "virtio,bridge=vmbr0",
         "serial0": "socket",
         "ipconfig0": "ip=dhcp",
-        # The server's own default is 1: every first boot would upgrade all packages and hold the package manager's lock.
+        # The server's default is 1: every first boot would upgrade all packages and hold the package manager's lock.
         "ciupgrade": "0",
     }
     if image.serial_console != "no" and "needs-vga" not in image.quirks:

@@ -110,16 +110,15 @@ def quirk_refusals(line: TemplateLine) -> Iterator[Refusal]:
         rule = _RULES.get(code)
         if rule is not None and rule.broken(line):
             value = line.image.id if rule.option == "image" else line.settings.get(rule.option)
-            yield Refusal(
-                subject=line.subject, option=rule.option, value=value, reason=rule.reason, remedy=rule.remedy
-            )
+            yield Refusal(subject=line.subject, option=rule.option, value=value, reason=rule.reason, remedy=rule.remedy)
 
 
 def quirk_notes(line: TemplateLine) -> Iterator[str]:
     """What somebody who builds from an image should know."""
     smallest = line.image.min_disk_gib
     if line.disk.size is not None and smallest and line.disk.size < smallest * _GIB:
-        yield f"{line.subject}: disk.size is {line.disk.size / _GIB:g}G; {line.image.name} wants {smallest:g}G to live on"
+        given = line.disk.size / _GIB
+        yield f"{line.subject}: disk.size is {given:g}G; {line.image.name} wants {smallest:g}G to live on"
     for code in line.image.quirks:
         if code in _NOTES and _NOTES[code][0](line):
             yield f"{line.subject}: {_NOTES[code][1]}"

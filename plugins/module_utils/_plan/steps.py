@@ -50,7 +50,10 @@ class RemoveImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Build:
-    """One new generation. The VMID is a proposal: the executor takes the next free one when another client was faster."""
+    """One new generation.
+
+    The VMID is a proposal: the executor takes the next free one when another client was faster.
+    """
 
     line: TemplateLine
     identity: Identity

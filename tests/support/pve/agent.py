@@ -91,7 +91,7 @@ class AgentMixin:
 
 
 def agent_exec(vm: Vm, guest: Guest, v: dict) -> dict[str, int]:
-    """Start a program. Characters beyond U+00FF hang the agent for good in an argument, in the input they die cleanly."""
+    """Start a program. Characters beyond U+00FF hang the agent in an argument, in the input they die cleanly."""
     words = v["command"] if isinstance(v["command"], list) else [v["command"]]
     argv = [str(word) for word in words]
     if any(ord(char) > 0xFF for word in argv for char in word):

@@ -32,6 +32,7 @@ from .config import ConfigMixin
 from .disks import DisksMixin
 from .faults import FaultsMixin
 from .limits import LimitsMixin
+from .move import MoveMixin
 from .power import PowerMixin
 from .qemu import QemuMixin
 from .static import StaticMixin
@@ -54,6 +55,17 @@ def default_storages() -> dict[str, dict[str, t.Any]]:
     }
 
 
+def cluster_storages() -> dict[str, dict[str, t.Any]]:
+    """The default ones and one of every other kind: shared NFS, Ceph, ZFS, thick LVM."""
+    return {
+        **default_storages(),
+        "nfs": {"type": "nfs", "server": "10.99.0.9", "export": "/pve", "shared": 1, "content": CONTENT_ALL},
+        "ceph": {"type": "rbd", "pool": "rbd", "shared": 1, "content": "images,rootdir"},
+        "tank": {"type": "zfspool", "pool": "rpool/data", "content": "images,rootdir"},
+        "thick": {"type": "lvm", "vgname": "thick", "content": "images,rootdir"},
+    }
+
+
 class FakeCluster(
     WireMixin,
     FaultsMixin,
@@ -65,6 +77,7 @@ class FakeCluster(
     CloudinitMixin,
     AgentMixin,
     BackupMixin,
+    MoveMixin,
     TransferMixin,
     QemuMixin,
     DisksMixin,

@@ -18,8 +18,9 @@ from fakepve.model import PveError
 PROGRAMS = frozenset(
     """
     sh bash dash true false echo cat hostname cloud-init systemctl test rm ls id sync sleep stat wc od head tail printf
-    truncate touch mkdir chmod chown cp mv ln grep sed awk sort env date uname ip ss blkid lsblk findmnt df du find python3
-    apt-get dpkg dpkg-query passwd userdel usermod useradd journalctl fstrim shutdown poweroff reboot networkctl loginctl
+    truncate touch mkdir chmod chown cp mv ln grep sed awk sort env date uname ip ss blkid lsblk findmnt df du
+    apt-get dpkg dpkg-query passwd userdel usermod useradd journalctl fstrim shutdown poweroff reboot networkctl
+    find python3 loginctl
     """.split()  # noqa: SIM905 - a list of words is read more easily
 )
 FOLDERS = frozenset({"etc", "home", "mnt", "opt", "proc", "root", "run", "srv", "sys", "tmp", "usr", "var"})

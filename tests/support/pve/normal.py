@@ -53,19 +53,23 @@ class Normaliser:
         return [self.text(line) for line in lines if not NOISE.search(line)]
 
     def value(self, key: str, value: t.Any, guest: bool = False) -> t.Any:
+        """A value as the other side could have answered it too; ``guest``: it is a figure of a VM."""
         if isinstance(value, dict):
-            own = value.get("type") == "qemu" or "cpus" in value
             if value.get("key") == "digest":
                 return {"key": "digest", "value": "DIGEST"}
+            own = value.get("type") == "qemu" or "cpus" in value
             return {name: self.value(name, item, own) for name, item in value.items()}
         if isinstance(value, list):
             return sorted((self.value(key, item) for item in value), key=row_key)
         if key in MEASURED and not (guest and key in DERIVED):
             return "<int>" if isinstance(value, float) else f"<{type(value).__name__}>"
-        if key == "content" and isinstance(value, str) and CONTENT_TYPES.fullmatch(value):
-            return sorted(value.split(","))
+        return self.scalar(key, value)
+
+    def scalar(self, key: str, value: t.Any) -> t.Any:
         if not isinstance(value, str):
             return value
+        if key == "content" and CONTENT_TYPES.fullmatch(value):
+            return ",".join(sorted(value.split(",")))
         return "DIGEST" if key == "digest" else self.text(value)
 
     @staticmethod

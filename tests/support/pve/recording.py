@@ -61,7 +61,7 @@ class _Images(http.server.BaseHTTPRequestHandler):
 def image_server() -> t.Iterator[str]:
     """The recorded image server on a free loopback port; yields its base URL."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Images) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         try:
             yield f"http://127.0.0.1:{server.server_port}/"

@@ -47,7 +47,7 @@ class TasksMixin:
     # ------------------------------------------------------------------ run
 
     async def run_task(self, node: str, kind: str, ident: t.Any, user: str, body: Body) -> str:
-        """Start a worker, return its UPID; ``body(log)`` appends to the log and raises TaskError or PveError to fail."""
+        """Start a worker, return its UPID; ``body(log)`` writes the log and raises TaskError or PveError to fail."""
         upid, pid, start = self._upid(node, kind, ident, user)
         record: dict[str, t.Any] = {
             "upid": upid, "node": node, "pid": pid, "pstart": pid * 7, "starttime": start, "type": kind,

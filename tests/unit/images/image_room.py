@@ -6,34 +6,20 @@
 from __future__ import annotations
 
 import bz2
-import errno
 import gzip
 import hashlib
 import io
-import json
 import lzma
-import multiprocessing
-import os
-import subprocess
 import tarfile
-import threading
-import time
-import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 import zstandard
-from ansible_collections.homelab.proxmox.plugins.module_utils._images import download, errors, streams
 from ansible_collections.homelab.proxmox.plugins.module_utils._images.http import RequestsHttp
-from ansible_collections.homelab.proxmox.plugins.module_utils._images.keys import Keyring
-from ansible_collections.homelab.proxmox.plugins.module_utils._images.signature import Policy, Verifier
 from ansible_collections.homelab.proxmox.plugins.module_utils._images.unpack import LocalImage, fetch
-from ansible_collections.homelab.proxmox.plugins.module_utils._model.image import Digest, ResolvedImage, Signature
-from ansible_collections.homelab.proxmox.tests.unit.images.conftest import Signer
-from ansible_collections.homelab.proxmox.tests.unit.images.vendor_server import FakeClock, Vendor, qcow2, raw_disk
-
+from ansible_collections.homelab.proxmox.plugins.module_utils._model.image import Digest, ResolvedImage
+from ansible_collections.homelab.proxmox.tests.unit.images.vendor_server import FakeClock, Vendor, qcow2
 
 NOISE = b"".join(hashlib.sha256(bytes([number % 256, number // 256])).digest() for number in range(9_000))
 

@@ -5,36 +5,31 @@
 
 from __future__ import annotations
 
-import bz2
 import errno
-import gzip
 import hashlib
-import io
 import json
-import lzma
 import multiprocessing
 import os
-import subprocess
-import tarfile
 import threading
 import time
-import tracemalloc
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import zstandard
-from ansible_collections.homelab.proxmox.plugins.module_utils._images import download, errors, streams
-from ansible_collections.homelab.proxmox.plugins.module_utils._images.http import RequestsHttp
-from ansible_collections.homelab.proxmox.plugins.module_utils._images.keys import Keyring
-from ansible_collections.homelab.proxmox.plugins.module_utils._images.signature import Policy, Verifier
+from ansible_collections.homelab.proxmox.plugins.module_utils._images import download, errors
 from ansible_collections.homelab.proxmox.plugins.module_utils._images.unpack import LocalImage, fetch
-from ansible_collections.homelab.proxmox.plugins.module_utils._model.image import Digest, ResolvedImage, Signature
-from ansible_collections.homelab.proxmox.tests.unit.images.conftest import Signer
-from ansible_collections.homelab.proxmox.tests.unit.images.vendor_server import FakeClock, Vendor, qcow2, raw_disk
-
-from ansible_collections.homelab.proxmox.tests.unit.images.image_room import DISK, MIB, NOISE, PACKERS, WHOLE, Room, sha256, tar, xz, zst
+from ansible_collections.homelab.proxmox.plugins.module_utils._model.image import Digest, ResolvedImage
+from ansible_collections.homelab.proxmox.tests.unit.images.image_room import (
+    DISK,
+    MIB,
+    NOISE,
+    PACKERS,
+    WHOLE,
+    Room,
+    sha256,
+    xz,
+)
+from ansible_collections.homelab.proxmox.tests.unit.images.vendor_server import FakeClock, qcow2
 
 
 def test_second_run_asks_nothing(room: Room) -> None:

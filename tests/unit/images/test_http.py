@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 from pathlib import Path
 
 import pytest
+import requests
 from ansible_collections.homelab.proxmox.plugins.module_utils._images import errors
 from ansible_collections.homelab.proxmox.plugins.module_utils._images import http as http_module
 from ansible_collections.homelab.proxmox.plugins.module_utils._images.http import RequestsHttp
@@ -76,12 +79,25 @@ def test_nobody_answers(http: RequestsHttp, vendor: Vendor) -> None:
 
 
 def test_no_answer_in_time(vendor: Vendor, clock: FakeClock) -> None:
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as silent:
         http = RequestsHttp(clock=clock, read_timeout=0.05, retries=1)
         with pytest.raises(errors.FetchFailed, match=r"no answer within 0.05 s"):
             http.get_bytes(f"http://127.0.0.1:{silent.getsockname()[1]}/")
+
+
+def test_untrusted_certificate_is_not_asked_again(
+    http: RequestsHttp, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusal = ssl.SSLCertVerificationError(1, "[SSL: CERTIFICATE_VERIFY_FAILED]")
+    refusal.verify_message = "self-signed certificate"
+
+    def refuse(*_arguments: object, **_options: object) -> None:
+        raise requests.exceptions.SSLError(refusal)
+
+    monkeypatch.setattr(requests.Session, "request", refuse)
+    with pytest.raises(errors.FetchFailed, match="refused: self-signed certificate.*name its CA"):
+        http.get_bytes("https://example.org/a")
+    assert clock.slept == []
 
 
 def test_too_large(vendor: Vendor, http: RequestsHttp, tmp_path: Path) -> None:

@@ -27,7 +27,10 @@ DEBIAN = (
 )
 CENTOS_7 = "e324e3ab1d24a1bbf035ddb365e7f9058c0b454acf48d7aa15c5519fae5998ab  CentOS-7-x86_64-GenericCloud-1503.qcow2\n"
 LEAP_16 = "6c3b6b2ded57aa33d73b0eef219fc65b68f08ddd384d70b4c773dc35c8c7cb81  Leap-16.0-Minimal-VM.x86_64-Cloud.qcow2\n"
-LEAP_15 = "0f7f09a9a083088b51aa365fe0e4310e6b156c2153d6aa03a77b81eee884e52a openSUSE-Leap-15.6-Minimal-VM.x86_64-Cloud.qcow2\n"
+LEAP_15 = (
+    "0f7f09a9a083088b51aa365fe0e4310e6b156c2153d6aa03a77b81eee884e52a "
+    "openSUSE-Leap-15.6-Minimal-VM.x86_64-Cloud.qcow2\n"
+)
 TUMBLEWEED = (
     "e8150b4a7ce5c56587492c930af094236c7a095149d714c015e6860ce6c58e66  "
     "openSUSE-Tumbleweed-Minimal-VM.x86_64-1.0.0-Cloud-Snapshot20240629.qcow2\n"
@@ -56,7 +59,7 @@ SHA256 (Fedora-Cloud-Base-Generic-43-1.6.x86_64.qcow2) = 846574c8a97cd2d8dc1f231
 
 iQIzBAEBCAAdFiEE
 -----END PGP SIGNATURE-----
-"""
+"""  # noqa: E501
 HEX = "0123456789abcdef" * 8
 SHA256 = HEX[:64]
 
@@ -134,7 +137,8 @@ def test_bare_checksum_by_its_length(algorithm: str) -> None:
 
 def test_digests_sections_never_take_blake2_for_sha512() -> None:
     blake = HEX[::-1]
-    text = f"# BLAKE2B HASH\n{blake}  a.img\n# SHA512 HASH\n{HEX}  a.img\n{HEX[::-1]}  a.img.CONTENTS\n# MD5 HASH\n{HEX[:32]}  a.img\n"
+    text = f"# BLAKE2B HASH\n{blake}  a.img\n# SHA512 HASH\n{HEX}  a.img\n{HEX[::-1]}  a.img.CONTENTS\n"
+    text += f"# MD5 HASH\n{HEX[:32]}  a.img\n"
     assert parse_sums(text, algorithm_hint="sha512").digest_for("a.img") == Digest("sha512", HEX)
     with pytest.raises(errors.NoUsableAlgorithm, match="blake2b"):
         parse_sums(f"# BLAKE2B HASH\n{blake}  a.img\n").digest_for("a.img")
@@ -268,8 +272,9 @@ def test_arbitrary_bytes_never_do_worse_than_a_sums_error(raw: bytes) -> None:
 
 
 FRAGMENTS = st.sampled_from(
-    [SHA256, HEX, HEX[:63], "a.img", "./a.img", "*a.img", "  ", " ", "(a.img)", "SHA256", "SHA3-256", " = ", "# SHA512 HASH", "#",
-     "-----BEGIN PGP SIGNED MESSAGE-----", "-----BEGIN PGP SIGNATURE-----", "- ", "Hash: SHA256", "\n", "\r\n", "\n\n", "\\", "²"]
+    [SHA256, HEX, HEX[:63], "a.img", "./a.img", "*a.img", "  ", " ", "(a.img)", "SHA256", "SHA3-256", " = ", "#",
+     "# SHA512 HASH", "-----BEGIN PGP SIGNED MESSAGE-----", "-----BEGIN PGP SIGNATURE-----", "- ", "Hash: SHA256",
+     "\n", "\r\n", "\n\n", "\\", "²"]
 )  # fmt: skip
 
 

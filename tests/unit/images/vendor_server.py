@@ -32,7 +32,7 @@ class FakeClock:
 
 @dataclass
 class Vendor:
-    """What the server does. Faults are used up one per request; C(cuts) are bytes of the body sent before hanging up."""
+    """What the server does. Faults are used up one per request; C(cuts) are bytes sent before hanging up."""
 
     port: int = 0
     files: dict[str, bytes] = field(default_factory=dict)

@@ -25,7 +25,9 @@ from ansible_collections.homelab.proxmox.plugins.module_utils._model.identity im
 from hypothesis import given
 from hypothesis import strategies as st
 
-BLOCK = Identity(vmid=9000, role=Role.TEMPLATE, line="debian-13", generation="20261123120000", recipe="sha256:" + "a" * 64)
+BLOCK = Identity(
+    vmid=9000, role=Role.TEMPLATE, line="debian-13", generation="20261123120000", recipe="sha256:" + "a" * 64
+)
 
 texts = st.text(st.characters(blacklist_categories=["Cs", "Cc"]), max_size=40).map(str.strip)
 

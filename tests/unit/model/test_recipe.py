@@ -16,9 +16,15 @@ from tests.support.lines import IMAGE, NEW, line
 GOLDEN = [
     ({}, "sha256:f6d3e7679e4c42e10c029d83d85b871f19a710277a25b0ba3962b15f96fa1958"),
     ({"disk": DiskWish(size=10 * 2**30)}, "sha256:d7cf0a131e6f1c536d205a27aee424ed58ec493e0245b86d07dfd1b5c02582e0"),
-    ({"bios": "ovmf", "efi": EfiWish(secure_boot=True), "tpm": "v2.0"}, "sha256:0cca56a8baa902180b10e787a5ef7eaa3e0fb994dd53be505c4fa1e00d83894c"),
+    (
+        {"bios": "ovmf", "efi": EfiWish(secure_boot=True), "tpm": "v2.0"},
+        "sha256:0cca56a8baa902180b10e787a5ef7eaa3e0fb994dd53be505c4fa1e00d83894c",
+    ),
     ({"own_image": True}, "sha256:2f710bde50a089e47da78a62c8f8a85c7652da9176f64a974645d816658e570c"),
-    ({"image": replace(IMAGE, arch="aarch64")}, "sha256:decf53af71e6e77b1fdb6f090a220175bcb8c6aafc18c7db49b50bc69c881b91"),
+    (
+        {"image": replace(IMAGE, arch="aarch64")},
+        "sha256:decf53af71e6e77b1fdb6f090a220175bcb8c6aafc18c7db49b50bc69c881b91",
+    ),
 ]
 
 

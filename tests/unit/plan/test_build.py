@@ -22,7 +22,9 @@ from tests.support.lines import IMAGE, NEW, line, plan, source
 
 
 def build(version: str = "8.4.21", **changes: object) -> Build:
-    (found,) = [step for step in plan(line(**changes), None, source(), version=version).steps if isinstance(step, Build)]
+    (found,) = [
+        step for step in plan(line(**changes), None, source(), version=version).steps if isinstance(step, Build)
+    ]
     return found
 
 
@@ -62,7 +64,9 @@ def test_declared_settings_win_and_cleared_ones_go() -> None:
     assert "ipconfig0" not in params
 
 
-@pytest.mark.parametrize(("version", "cert"), [("8.4.21", None), ("9.0.3", None), ("9.1.1", "2023k"), ("9.2.6~rc1", "2023k")])
+@pytest.mark.parametrize(
+    ("version", "cert"), [("8.4.21", None), ("9.0.3", None), ("9.1.1", "2023k"), ("9.2.6~rc1", "2023k")]
+)
 def test_secure_boot_asks_for_the_2023_certificates_where_the_server_can_choose(version: str, cert: str | None) -> None:
     signed = replace(IMAGE, firmware=replace(IMAGE.firmware, secure_boot=True))
     params = create_params(build(version, image=signed, efi=EfiWish(secure_boot=True), tpm="v2.0"), 9000)
@@ -90,6 +94,8 @@ def test_a_stored_name_holds_the_digest_and_the_real_format() -> None:
     assert stored_filename(replace(IMAGE, id="we ird/ü+name", format="raw"), NEW) == "we_ird___name-111111111111.raw"
 
 
-@pytest.mark.parametrize(("text", "version"), [("8.4.21", (8, 4)), ("9.1.1~rc1", (9, 1)), ("9", (9, 0)), ("8.4-1", (8, 41))])
+@pytest.mark.parametrize(
+    ("text", "version"), [("8.4.21", (8, 4)), ("9.1.1~rc1", (9, 1)), ("9", (9, 0)), ("8.4-1", (8, 41))]
+)
 def test_versions(text: str, version: tuple[int, int]) -> None:
     assert version_tuple(text)[0] == version[0]

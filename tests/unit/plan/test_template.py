@@ -207,7 +207,10 @@ HALF = {"template": None, "scsi0": "local-lvm:vm-9005-disk-0,size=3G"}
     ("left", "steps"),
     [
         (unfinished(config=HALF), [Destroy, FetchImage, Build, Publish]),
-        (unfinished(config=HALF, deadline="2026-11-23T13:00:00+00:00", owner_gone=True), [Destroy, FetchImage, Build, Publish]),
+        (
+            unfinished(config=HALF, deadline="2026-11-23T13:00:00+00:00", owner_gone=True),
+            [Destroy, FetchImage, Build, Publish],
+        ),
         (unfinished(), [Publish]),
     ],
 )
@@ -290,7 +293,11 @@ def test_absent_keeps_what_is_protected_or_cloned_and_says_so() -> None:
             {"permissions": {**EVERYTHING, "/storage": {"Datastore.Audit": 1}}},
             "it lacks Datastore.AllocateSpace on /storage/local-lvm",
         ),
-        ({"image": replace(IMAGE, firmware=replace(IMAGE.firmware, uefi=False)), "bios": "ovmf"}, {}, "has no UEFI boot"),
+        (
+            {"image": replace(IMAGE, firmware=replace(IMAGE.firmware, uefi=False)), "bios": "ovmf"},
+            {},
+            "has no UEFI boot",
+        ),
         ({"efi": EfiWish(secure_boot=True)}, {}, "efi.secure_boot=True: Debian 13 has no signed boot loader"),
     ],
 )
