@@ -13,7 +13,8 @@ class ModuleDocFragment:
 options:
   image:
     description:
-      - The id of a catalogue entry, such as V(debian-13) or V(ubuntu-24.04). M(homelab.proxmox.cloud_image_info) lists them.
+      - The id of a catalogue entry, such as V(debian-13) or V(ubuntu-24.04).
+      - M(homelab.proxmox.cloud_image_info) lists them.
       - Excludes O(url).
     type: str
   arch:
@@ -49,8 +50,8 @@ options:
     choices: [none, xz, gz, bz2, zst, tar, tar.xz, tar.gz, tar.bz2, tar.zst]
   signature:
     description:
-      - With V(if_available) the vendor's signature is checked where there is one and its key is at hand. The result says
-        how the checksum is trusted.
+      - With V(if_available) the vendor's signature is checked where there is one and its key is at hand. The result
+        says how the checksum is trusted.
       - With V(required) nothing is taken whose signature was not verified.
     type: str
     choices: [required, if_available]
@@ -72,7 +73,8 @@ options:
     default: false
   transfer:
     description:
-      - With V(download) the node fetches the image itself, with V(upload) this machine fetches, verifies and uploads it.
+      - With V(download) the node fetches the image itself.
+      - With V(upload) this machine fetches, verifies and uploads it.
       - With V(auto) the node does it where it can. Packed images, local files, nodes that do not reach the vendor and
         credentials without C(Sys.AccessNetwork) are served by upload.
     type: str

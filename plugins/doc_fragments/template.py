@@ -24,7 +24,8 @@ options:
   state:
     description:
       - V(present) builds the template, keeps it as declared, and builds a new generation where that is needed.
-      - V(absent) destroys every generation of the line on the node. Protected ones and ones with linked clones are refused.
+      - V(absent) destroys every generation of the line on the node. Protected generations, and ones with linked clones,
+        are refused.
     type: str
     choices: [present, absent]
     default: present
@@ -45,7 +46,8 @@ options:
     type: str
   vmid:
     description:
-      - A fixed VMID. A new generation is made beside the old one, so a line with a fixed VMID cannot be rebuilt in place.
+      - A fixed VMID. A new generation is made beside the old one, so a line with a fixed VMID cannot be rebuilt in
+        place.
     type: int
   vmid_range:
     description: The block from which VMIDs are taken, lowest free one first.
@@ -70,7 +72,9 @@ options:
     description: The system disk. A change needs a new generation.
     type: dict
     suboptions:
-      size: {description: "The size to grow to, such as V(10G). The image's own size where nothing is given.", type: str}
+      size:
+        description: The size to grow to, such as V(10G). New builds have what the image's catalogue entry asks for.
+        type: str
       format: {description: The file format on file storages., type: str, choices: [qcow2, raw]}
       discard: {description: Pass trimming on. New builds do., type: bool}
       ssd: {description: Present the disk as an SSD. New builds do., type: bool}
@@ -98,7 +102,7 @@ options:
     suboptions:
       secure_boot:
         description:
-          - Enrol the vendors' keys. On Proxmox VE 9.1 and newer the 2023 certificates are asked for; older servers decide
+          - Enrol the vendors' keys. Proxmox VE 9.1 and newer is asked for the 2023 certificates, older servers decide
             themselves.
         type: bool
         default: false
@@ -176,7 +180,8 @@ options:
     choices: [nocloud, configdrive2, opennebula]
   refresh:
     description:
-      - When the vendor is asked for a newer image. V(max_age) asks when the current generation is older than O(max_age).
+      - When the vendor is asked for a newer image. V(max_age) asks when the current generation is older than
+        O(max_age).
       - A vendor that does not answer is a warning where a current generation exists.
     type: str
     choices: [never, max_age, always]

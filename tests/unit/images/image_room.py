@@ -25,6 +25,8 @@ NOISE = b"".join(hashlib.sha256(bytes([number % 256, number // 256])).digest() f
 
 
 DISK = qcow2(body=NOISE)
+SMALL = qcow2(body=NOISE[:70_000])
+"""More than one piece of packed data, but quickly packed."""
 
 
 MIB = 2**20

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from ansible_collections.homelab.proxmox.plugins.module_utils._images import errors, signature
@@ -20,6 +21,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 SUMS = b"0123456789abcdef  a.img\n- dashed line\n"
+
+
+Kind = Literal["detached-sums", "detached-image", "clearsigned-sums"]
 
 
 class Case:
@@ -37,9 +41,9 @@ class Case:
     def verifier(self, policy: Policy) -> Verifier:
         return Verifier(self.http, policy, Keyring.from_paths([self.keys]))
 
-    def declared(self, kind: str = "detached-sums") -> Signature:
+    def declared(self, kind: Kind = "detached-sums") -> Signature:
         url = self.vendor.url("/SHA256SUMS.gpg")
-        return Signature(kind=kind, url=url, fingerprints=self.fingerprints, key_url=self.key_url)  # type: ignore[arg-type]
+        return Signature(kind=kind, url=url, fingerprints=self.fingerprints, key_url=self.key_url)
 
     def check(self, policy: Policy = "required", data: bytes = SUMS) -> str:
         return str(self.verifier(policy).detached(data, self.declared(), what="SHA256SUMS"))
@@ -82,7 +86,7 @@ def test_a_file_on_disk(case: Case, tmp_path: Path) -> None:
 def test_changed_content(case: Case) -> None:
     for policy in ("required", "if_available"):
         with pytest.raises(errors.BadSignature, match="is not that of this file"):
-            case.check(policy, SUMS + b"x")  # type: ignore[arg-type]
+            case.check(policy, SUMS + b"x")
 
 
 def test_signature_missing(case: Case) -> None:
@@ -168,7 +172,7 @@ def test_clearsigned_but_changed(case: Case) -> None:
     raw = case.signer.clearsigned(SUMS, "good").replace(b"0123", b"9123")
     for policy in ("required", "if_available"):
         with pytest.raises(errors.BadSignature):
-            case.verifier(policy).clearsigned(raw, case.declared("clearsigned-sums"), what="x")  # type: ignore[arg-type]
+            case.verifier(policy).clearsigned(raw, case.declared("clearsigned-sums"), what="x")
 
 
 def test_clearsigned_without_a_key_is_read_between_the_markers(case: Case) -> None:

@@ -20,10 +20,10 @@ from ansible_collections.homelab.proxmox.plugins.module_utils._images.signature 
 from ansible_collections.homelab.proxmox.plugins.module_utils._model.image import ResolvedImage, Signature
 from ansible_collections.homelab.proxmox.tests.unit.images.conftest import Signer
 from ansible_collections.homelab.proxmox.tests.unit.images.image_room import (
-    DISK,
     MIB,
     NOISE,
     PACKERS,
+    SMALL,
     WHOLE,
     Room,
     sha256,
@@ -37,30 +37,30 @@ from ansible_collections.homelab.proxmox.tests.unit.images.vendor_server import 
 @pytest.mark.parametrize("compression", sorted(PACKERS))
 def test_every_packing(room: Room, compression: str) -> None:
     seen: list[str] = []
-    resolved = room.offer(PACKERS[compression](DISK), compression)
+    resolved = room.offer(PACKERS[compression](SMALL), compression)
     found = room.fetch(resolved, progress=lambda stage, _done, _total: seen.append(stage))
-    assert found.path.read_bytes() == DISK
-    assert (found.format, found.file_size, found.virtual_size) == ("qcow2", len(DISK), 2**30)
-    assert (found.digest_unpacked, found.verification) == (sha256(DISK), "https")
+    assert found.path.read_bytes() == SMALL
+    assert (found.format, found.file_size, found.virtual_size) == ("qcow2", len(SMALL), 2**30)
+    assert (found.digest_unpacked, found.verification) == (sha256(SMALL), "https")
     assert room.left() == WHOLE
     assert set(seen) == {"download"} | ({"unpack"} if compression != "none" else set())
 
 
 @pytest.mark.parametrize("pack", [xz, gzip.compress, bz2.compress, zst])
 def test_several_streams_in_one_file(room: Room, pack: Callable[[bytes], bytes]) -> None:
-    kind = {xz: "xz", gzip.compress: "gz", bz2.compress: "bz2"}.get(pack, "zst")
+    kind = next(name for name, known in PACKERS.items() if known is pack)
     padding = bytes(8) if kind == "xz" else b""
     assert (
-        room.fetch(room.offer(pack(DISK[:5000]) + padding + pack(DISK[5000:]) + padding, kind)).path.read_bytes()
-        == DISK
+        room.fetch(room.offer(pack(SMALL[:5000]) + padding + pack(SMALL[5000:]) + padding, kind)).path.read_bytes()
+        == SMALL
     )
 
 
 def test_zstd_frames_without_size_and_with_skippable_ones(room: Room) -> None:
     stream = zstandard.ZstdCompressor(write_content_size=False).compressobj()
-    packed = stream.compress(DISK) + stream.flush()
+    packed = stream.compress(SMALL) + stream.flush()
     skippable = b"\x50\x2a\x4d\x18\x03\x00\x00\x00abc"
-    assert room.fetch(room.offer(skippable + packed + skippable, "zst")).path.read_bytes() == DISK
+    assert room.fetch(room.offer(skippable + packed + skippable, "zst")).path.read_bytes() == SMALL
 
 
 def test_blocks_of_zeros_become_holes(room: Room) -> None:
@@ -89,7 +89,7 @@ def test_sparse_member_of_a_tar(room: Room, tmp_path: Path) -> None:
 @pytest.mark.parametrize("compression", ["xz", "gz", "bz2", "zst", "tar", "tar.xz", "tar.zst"])
 @pytest.mark.parametrize("keep", [0.5, 0.999])
 def test_cut_archive_with_the_right_checksum(room: Room, compression: str, keep: float) -> None:
-    packed = PACKERS[compression](DISK)
+    packed = PACKERS[compression](SMALL)
     keep = 0.9 if compression == "tar" and keep > 0.9 else keep  # the end of a tar is padding
     with pytest.raises(errors.Corrupt):
         room.fetch(room.offer(packed[: int(len(packed) * keep)], compression))
@@ -97,7 +97,7 @@ def test_cut_archive_with_the_right_checksum(room: Room, compression: str, keep:
 
 
 @pytest.mark.parametrize("compression", ["xz", "gz", "bz2", "zst", "tar", "tar.gz"])
-@pytest.mark.parametrize("content", [DISK, b"", b"x" * 600])
+@pytest.mark.parametrize("content", [SMALL, b"", b"x" * 600])
 def test_wrong_compression_declared(room: Room, compression: str, content: bytes) -> None:
     resolved = room.offer(content, compression)
     if not content:
@@ -110,7 +110,7 @@ def test_wrong_compression_declared(room: Room, compression: str, content: bytes
 def test_data_behind_the_packed_stream(room: Room) -> None:
     for compression in ("xz", "gz", "zst"):
         with pytest.raises(errors.Corrupt):
-            room.fetch(room.offer(PACKERS[compression](DISK) + b"garbage", compression))
+            room.fetch(room.offer(PACKERS[compression](SMALL) + b"garbage", compression))
 
 
 @pytest.mark.parametrize("compression", ["xz", "gz", "bz2", "zst", "tar.xz"])
@@ -124,7 +124,7 @@ def test_bomb(room: Room, compression: str) -> None:
 @pytest.mark.parametrize(
     ("members", "told"),
     [
-        ([("a.qcow2", DISK), ("b.raw", raw_disk())], "it holds 2: a.qcow2, b.raw"),
+        ([("a.qcow2", SMALL), ("b.raw", raw_disk())], "it holds 2: a.qcow2, b.raw"),
         ([("README", b"x")], "it holds 0: README"),
         ([], "it holds 0: nothing"),
     ],
@@ -140,7 +140,7 @@ def test_archives_without_exactly_one_image(room: Room, members: list[tuple[str,
     [
         (qcow2(backing=b"/etc/passwd"), "qcow2", errors.ExternalData),
         (qcow2(features=4), "qcow2", errors.ExternalData),
-        (DISK, "raw", errors.FormatMismatch),
+        (SMALL, "raw", errors.FormatMismatch),
         (raw_disk(), "qcow2", errors.FormatMismatch),
     ],
 )
@@ -155,10 +155,10 @@ def test_content_that_is_refused(
 
 def test_unsupported_packing_is_told_before_any_request(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(errors.UnsupportedCompression, match="'lzo'; known: none, xz"):
-        room.fetch(room.offer(DISK, "lzo"))
+        room.fetch(room.offer(SMALL, "lzo"))
     monkeypatch.setattr(streams, "ZSTANDARD_IMPORT_ERROR", "ImportError")
     with pytest.raises(errors.UnsupportedCompression, match="install the Python library zstandard"):
-        room.fetch(room.offer(DISK, "tar.zst"))
+        room.fetch(room.offer(SMALL, "tar.zst"))
     assert room.vendor.log == []
 
 
@@ -187,7 +187,7 @@ class TestImageSignature:
 
     @pytest.fixture
     def resolved(self, room: Room, signer: Signer) -> ResolvedImage:
-        packed = xz(DISK)
+        packed = xz(SMALL)
         room.vendor.files["/a.sig"] = signer.detached(packed, "good")
         signature = Signature(
             kind="detached-image", url=room.vendor.url("/a.sig"), fingerprints=(signer.fingerprints["good"],)

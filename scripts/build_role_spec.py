@@ -1,0 +1,134 @@
+# Copyright (c) 2026, the homelab.proxmox contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Writes what the role C(templates) takes over from the module vm_template: its argument spec and its one task.
+
+A contract test holds the role against the module; after a change of the module's options, run this.
+"""
+
+from __future__ import annotations
+
+import sys
+import typing as t
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / ".venv" / "collections"))
+
+from ansible_collections.homelab.proxmox.plugins.doc_fragments.image import (  # noqa: E402
+    ModuleDocFragment as ImageFragment,
+)
+from ansible_collections.homelab.proxmox.plugins.doc_fragments.template import (  # noqa: E402
+    ModuleDocFragment as TemplateFragment,
+)
+from ansible_collections.homelab.proxmox.plugins.module_utils._ansible.template_spec import line_options  # noqa: E402
+
+ROLE = ROOT / "roles" / "templates"
+BY_ROLE = {"node"}
+"""Options of the module that the role itself gives."""
+
+
+class Dumper(yaml.SafeDumper):
+    """Indents lists below their key and writes no anchors, as the linters want it."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
+
+    def ignore_aliases(self, data: t.Any) -> bool:
+        return True
+
+
+def role_options(spec: dict[str, t.Any], docs: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Module options as options of a role; defaults stay the module's."""
+    options = {}
+    for name, given in spec.items():
+        if name in BY_ROLE:
+            continue
+        text = docs[name]["description"]
+        option = {"type": given["type"], "description": text if isinstance(text, str) else text[0]}
+        option |= {key: given[key] for key in ("elements", "choices") if key in given}
+        if given.get("required"):
+            option["required"] = True
+        if "options" in given:
+            option["options"] = role_options(given["options"], docs[name]["suboptions"])
+        options[name] = option
+    return options
+
+
+def argument_specs() -> dict[str, t.Any]:
+    """The content of meta/argument_specs.yml."""
+    docs = {
+        **yaml.safe_load(TemplateFragment.DOCUMENTATION)["options"],
+        **yaml.safe_load(ImageFragment.DOCUMENTATION)["options"],
+    }
+    nodes = {
+        "type": "list",
+        "elements": "str",
+        "description": "The nodes that get this line, C(templates_nodes) where nothing is given.",
+    }
+    lines = {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "description": "The lines to keep, each with the options of M(homelab.proxmox.vm_template) but for C(node).",
+        "options": {"nodes": nodes, **role_options(line_options(), docs)},
+    }
+    return {
+        "argument_specs": {
+            "main": {
+                "short_description": "Keep cloud-init templates on the nodes of a Proxmox VE cluster",
+                "version_added": "0.1.0",
+                "author": ["The homelab.proxmox contributors"],
+                "description": [
+                    "Brings every declared line on every declared node to what is declared, one module call for each.",
+                    "Runs where the Proxmox VE API is reached from, which is usually the controller.",
+                    "Connection options come from C(module_defaults) or the environment.",
+                ],
+                "options": {
+                    "templates_lines": lines,
+                    "templates_nodes": {
+                        "type": "list",
+                        "elements": "str",
+                        "default": [],
+                        "description": "The nodes that get every line that names none itself.",
+                    },
+                    "templates_defaults": {
+                        "type": "dict",
+                        "default": {},
+                        "description": "Options for every line; what a line says itself wins.",
+                    },
+                },
+            }
+        }
+    }
+
+
+def task() -> str:
+    """The content of tasks/main.yml."""
+    passed = "\n".join(
+        f'    {name}: "{{{{ item.{name} }}}}"'
+        if name in ("line", "node")
+        else f'    {name}: "{{{{ item.{name} | default(omit) }}}}"'
+        for name in line_options()
+    )
+    return f"""---
+- name: Keep each line on each of its nodes
+  homelab.proxmox.vm_template:
+{passed}
+  loop: "{{{{ __templates_wanted }}}}"
+  loop_control:
+    label: "{{{{ item.line }}}} on {{{{ item.node }}}}"
+  register: templates_result
+"""
+
+
+def main() -> None:
+    text = yaml.dump(argument_specs(), Dumper=Dumper, sort_keys=False, width=100, allow_unicode=True)
+    (ROLE / "meta" / "argument_specs.yml").write_text("---\n" + text, encoding="utf-8")
+    (ROLE / "tasks" / "main.yml").write_text(task(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
