@@ -16,8 +16,8 @@ description:
   - Takes a line from a catalogue id, or from an image of your own, to a converted template on one node in one task. The
     image is downloaded and verified, imported, grown, given a cloud-init drive and defaults, and converted.
   - What Proxmox VE allows in place on a template is changed in place, namely name, description, tags, protection,
-    hardware and cloud-init defaults. Everything else makes a new generation beside the old one, which is kept and marked as
-    retired. The diff says which.
+    hardware and cloud-init defaults. Everything else makes a new generation beside the old one, which is kept and
+    marked as retired. The diff says which.
   - Options that are left out are not compared with a template that exists, apart from the name.
   - Each generation carries an identity block in its description, and tags that mirror it. Clones inherit both, so a VM
     counts as ours only when the block names the VM's own VMID. Nothing else is ever changed or removed.

@@ -38,7 +38,9 @@ def fetcher(directory: Path, trust: Trust, http: Http) -> Callable[[ResolvedImag
     """Fetches, verifies and unpacks images into a directory of this machine."""
 
     def get(source: ResolvedImage, image: CloudImage) -> LocalImage:
-        verifier = Verifier(http, trust.signature, Keyring.from_paths(trust.keyring)) if source.needs_image_signature else None
+        verifier = None
+        if source.needs_image_signature:
+            verifier = Verifier(http, trust.signature, Keyring.from_paths(trust.keyring))
         return fetch(source, http, directory, image_signature=verifier)
 
     return get

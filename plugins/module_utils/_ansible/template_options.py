@@ -154,7 +154,7 @@ def _settings(params: Mapping[str, t.Any], problem: Problem) -> tuple[dict[str, 
     def put(option: str, key: str, value: object, encode: Callable[[t.Any], object]) -> None:
         if value is None:
             return
-        if value == "" or value == []:
+        if value in ("", []):
             clears.add(key)
             return
         try:

@@ -33,7 +33,10 @@ Fetcher = Callable[[ResolvedImage, CloudImage], Local]
 
 
 def put_image(client: Client, step: FetchImage, fetch: Fetcher) -> tuple[str, ...]:
-    """Carry out one FetchImage; returns warnings. A stored file is complete: Proxmox VE moves it in place at the end."""
+    """Carry out one FetchImage; returns warnings.
+
+    A file that is listed is complete: Proxmox VE moves it in place at the end.
+    """
     if step.via == "upload":
         return upload_image(client, step, fetch)
     try:
@@ -42,7 +45,7 @@ def put_image(client: Client, step: FetchImage, fetch: Fetcher) -> tuple[str, ..
         if not step.may_upload or failure.kind is not Kind.DOWNLOAD:
             raise
         return (
-            f"{step.node} could not download {step.source.url} ({failure.exit_status}); it was fetched here and uploaded",
+            f"{step.node} could not download {step.source.url} ({failure.exit_status}); it was uploaded from here",
             *upload_image(client, step, fetch),
         )
 

@@ -18,6 +18,7 @@ from .._plan.build import create_params, disk_size
 from .._plan.plan import Plan, Step
 from .._plan.settings import publish_changes, retire_changes
 from .._plan.steps import Adopt, Build, Configure, Destroy, FetchImage, Publish, Retire
+from .._plan.template import identity_view
 from .._pve.client import Client, api_path
 from .._pve.errors import ApiError, DeadlineExceeded, Kind, ProxmoxError, TaskFailed
 from .images import Fetcher, put_image
@@ -169,7 +170,7 @@ class _Work:
         actual = config.disks()["scsi0"].size_bytes or 0
         if line.disk.size is not None and size < actual:
             raise NotAsPlanned(
-                f"{line.subject}: disk.size={size}: the image's disk has {actual} bytes and Proxmox VE only grows disks. "
+                f"{line.subject}: disk.size={size}: the image's disk has {actual} bytes, and disks only grow. "
                 "Set disk.size to that or more, or leave it out"
             )
         # A resize to the same size fails in the task: "shrinking disks is not supported".
@@ -253,17 +254,7 @@ class _Work:
         if former and former["vmid"] != identity.vmid:
             result["retired"].append(former["vmid"])
         result["unfinished"] = [vmid for vmid in result["unfinished"] if vmid != identity.vmid]
-        result["current"] = {
-            "vmid": identity.vmid,
-            "name": changes["name"],
-            "generation": identity.generation,
-            "image": identity.image or identity.url,
-            "source": identity.source,
-            "verification": identity.verification,
-            "recipe": identity.recipe,
-            "built": identity.built,
-            "state": State.CURRENT.value,
-        }
+        result["current"] = {**identity_view(identity), "name": changes["name"], "state": State.CURRENT.value}
 
 
 def _candidates(step: Build) -> Iterator[int]:

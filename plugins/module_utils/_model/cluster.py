@@ -11,11 +11,11 @@ from typing import Any
 
 from .tags import parse_tags
 
-# Storage types that take files through the API; only they can hold content `import` (pve-storage, PVE::Storage::Plugin).
+# Storage types that take files through the API; only they can hold content `import` (PVE::Storage::Plugin).
 FILE_STORAGES = frozenset({"dir", "nfs", "cifs", "btrfs", "cephfs", "glusterfs"})
 
-# Storage types whose plugin has the `template` feature (volume_has_feature in each PVE::Storage::*Plugin). On others the
-# conversion is skipped silently or dies (LVM thick: "can't create base images in lvm storage").
+# Storage types whose plugin has the `template` feature (volume_has_feature in each PVE::Storage::*Plugin). On others
+# the conversion is skipped silently or dies (LVM thick: "can't create base images in lvm storage").
 BASE_STORAGES = frozenset({"dir", "nfs", "cifs", "btrfs", "lvmthin", "zfspool", "zfs", "rbd", "glusterfs"})
 
 
@@ -47,7 +47,10 @@ class StorageRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuestRow:
-    """A VM or container. C(tags), C(lock) and C(pool) are live; C(name), C(status), C(template) lag up to ten seconds."""
+    """A VM or container.
+
+    C(tags), C(lock) and C(pool) are live; C(name), C(status) and C(template) lag by up to ten seconds.
+    """
 
     vmid: int
     node: str

@@ -116,7 +116,14 @@ def read_identity(vmid: int, description: str) -> Identity | Foreign | None:
         return Foreign("its identity block is cut off") if "```homelab" in description else None
     if len(blocks) > 1:
         return Foreign("it has more than one identity block")
-    values = _values(blocks[0])
+    identity = _parse(blocks[0])
+    if isinstance(identity, Identity) and identity.vmid != vmid:
+        return Foreign(f"its identity block was inherited from VM {identity.vmid}")
+    return identity
+
+
+def _parse(block: str) -> Identity | Foreign:
+    values = _values(block)
     if values is None:
         return Foreign("its identity block is damaged")
     schema = values.pop("schema", "")
@@ -124,12 +131,7 @@ def read_identity(vmid: int, description: str) -> Identity | Foreign | None:
         return Foreign("its identity block is damaged: no schema number")
     if int(schema) > SCHEMA:
         return Foreign(f"its identity block has schema {schema}, newer than this collection's {SCHEMA}")
-    identity = _identity(values)
-    if isinstance(identity, Foreign):
-        return identity
-    if identity.vmid != vmid:
-        return Foreign(f"its identity block was inherited from VM {identity.vmid}")
-    return identity
+    return _identity(values)
 
 
 def _values(block: str) -> dict[str, str] | None:

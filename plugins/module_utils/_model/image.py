@@ -149,7 +149,7 @@ class ResolvedImage:
     size: int | None = None
     """Bytes as downloaded, where known."""
     image_signature: Signature | None = None
-    """A signature over the image itself, which only who downloads the image can verify (C(url) is that of this build)."""
+    """A signature over the image itself, which only who downloads it can verify (C(url) is that of this build)."""
 
     @property
     def needs_image_signature(self) -> bool:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -133,22 +133,7 @@ def _plan_present(wish: ImageWish, actual: ImageActual, source: ResolvedImage) -
         via=transfer_for(wish, wish.node, actual.permissions, source),
         may_upload=wish.transfer == "auto",
     )
-    gaps = missing(
-        Permissions(actual.permissions),
-        [Call(name=step.via, node=wish.node, storage=wish.storage)],
-        pve_major=version_tuple(actual.version)[0],
-        auth_id=actual.auth_id,
-    )
-    refusals = tuple(
-        Refusal(
-            subject=wish.subject,
-            option="api_token_id" if "!" in actual.auth_id else "api_user",
-            value=actual.auth_id,
-            reason=f"it lacks {gap.privilege} on {gap.path}, needed for {gap.needed_for}",
-            remedy=f"Run on a node: {gap.pveum}",
-        )
-        for gap in gaps
-    )
+    refusals = tuple(_privilege_refusals(wish, actual, step.via))
     view = {
         "volid": volid,
         "filename": filename,
@@ -164,6 +149,23 @@ def _plan_present(wish: ImageWish, actual: ImageActual, source: ResolvedImage) -
         refusals=refusals,
         result={"image": {**view, **found}},
     )
+
+
+def _privilege_refusals(wish: ImageWish, actual: ImageActual, call: str) -> Iterator[Refusal]:
+    gaps = missing(
+        Permissions(actual.permissions),
+        [Call(name=call, node=wish.node, storage=wish.storage)],
+        pve_major=version_tuple(actual.version)[0],
+        auth_id=actual.auth_id,
+    )
+    for gap in gaps:
+        yield Refusal(
+            subject=wish.subject,
+            option="api_token_id" if "!" in actual.auth_id else "api_user",
+            value=actual.auth_id,
+            reason=f"it lacks {gap.privilege} on {gap.path}, needed for {gap.needed_for}",
+            remedy=f"Run on a node: {gap.pveum}",
+        )
 
 
 def _refusals(wish: ImageWish, actual: ImageActual) -> list[Refusal]:

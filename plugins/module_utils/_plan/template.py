@@ -47,6 +47,17 @@ class _Draft:
     notes: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """One line with all that its plan depends on; C(taken) are VMIDs in use or given to other lines of this plan."""
+
+    line: TemplateLine
+    survey: Survey
+    source: Source | None
+    run: Run
+    taken: set[int]
+
+
 def plan_templates(lines: Sequence[TemplateLine], survey: Survey, sources: Mapping[str, Source], run: Run) -> Plan:
     """Plan all lines together: images shared by lines are fetched once, VMIDs are given once."""
     before: dict[str, Any] = {}
@@ -99,17 +110,20 @@ def summary(line: TemplateLine, actual: LineActual) -> dict[str, Any]:
 
 def generation_view(generation: Generation) -> dict[str, Any]:
     """A generation in the vocabulary of results and diffs."""
-    identity = generation.identity
+    state = generation.state.value if generation.state else None
+    return {**identity_view(generation.identity), "name": generation.config.name, "state": state}
+
+
+def identity_view(identity: Identity) -> dict[str, Any]:
+    """What an identity says, in the vocabulary of results and diffs."""
     return {
-        "vmid": generation.vmid,
-        "name": generation.config.name,
+        "vmid": identity.vmid,
         "generation": identity.generation,
         "image": identity.image or identity.url,
         "source": identity.source,
         "verification": identity.verification,
         "recipe": identity.recipe,
         "built": identity.built,
-        "state": generation.state.value if generation.state else None,
     }
 
 
@@ -146,7 +160,7 @@ def _plan_line(line: TemplateLine, survey: Survey, source: Source | None, run: R
     if draft.refusals:
         return draft
     if reasons:
-        _plan_build(line, survey, source, run, taken, reasons, draft)
+        _plan_build(_Task(line, survey, source, run, taken), reasons, draft)
     elif actual.current is not None:
         _plan_in_place(line, actual.current, draft)
     if not draft.refusals:
@@ -191,22 +205,40 @@ def _is_wanted(line: TemplateLine, generation: Generation, source: Source | None
     return not isinstance(source, ResolvedImage) or generation.source == source.digest
 
 
-def _plan_build(
-    line: TemplateLine,
-    survey: Survey,
-    source: Source | None,
-    run: Run,
-    taken: set[int],
-    reasons: tuple[str, ...],
-    draft: _Draft,
-) -> None:
+def _plan_build(task: _Task, reasons: tuple[str, ...], draft: _Draft) -> None:
+    line, survey, source = task.line, task.survey, task.source
     assert isinstance(source, ResolvedImage)
-    vmid, refusals = build_refusals(line, survey, source, frozenset(taken))
+    vmid, refusals = build_refusals(line, survey, source, frozenset(task.taken))
     draft.refusals += refusals
     if vmid is None or draft.refusals:
         return
     draft.notes += quirk_notes(line)
-    identity = Identity(
+    identity = _new_identity(line, source, task.run, vmid)
+    fetch = FetchImage(
+        node=line.place.node,
+        storage=line.place.image_storage,
+        filename=stored_filename(line.image, source.digest),
+        image=line.image,
+        source=source,
+        via=choose_transfer(line, survey, source),
+        may_upload=line.transfer == "auto",
+    )
+    stored = survey.images.get((line.place.node, line.place.image_storage), ())
+    if fetch.volid not in {file.volid for file in stored}:
+        draft.steps.append(fetch)
+    taken = frozenset(task.taken)
+    draft.steps.append(Build(line=line, identity=identity, volid=fetch.volid, taken=taken, version=survey.version))
+    draft.steps.append(Publish(line=line))
+    current = survey.lines[line.key].current
+    if current is not None:
+        draft.before.update(generation_view(current))
+    draft.after.update(
+        {**identity_view(identity), "name": line.name, "state": State.CURRENT.value, "reasons": list(reasons)}
+    )
+
+
+def _new_identity(line: TemplateLine, source: ResolvedImage, run: Run, vmid: int) -> Identity:
+    return Identity(
         vmid=vmid,
         role=Role.TEMPLATE,
         line=line.line,
@@ -222,40 +254,6 @@ def _plan_build(
         built=run.now.isoformat(timespec="seconds"),
         run=run.id,
         deadline=(run.now + timedelta(seconds=run.seconds)).isoformat(timespec="seconds"),
-    )
-    filename = stored_filename(line.image, source.digest)
-    volid = f"{line.place.image_storage}:import/{filename}"
-    here = survey.images.get((line.place.node, line.place.image_storage), ())
-    if volid not in {stored.volid for stored in here}:
-        draft.steps.append(
-            FetchImage(
-                node=line.place.node,
-                storage=line.place.image_storage,
-                filename=filename,
-                image=line.image,
-                source=source,
-                via=choose_transfer(line, survey, source),
-                may_upload=line.transfer == "auto",
-            )
-        )
-    draft.steps.append(Build(line=line, identity=identity, volid=volid, taken=frozenset(taken), version=survey.version))
-    draft.steps.append(Publish(line=line))
-    current = survey.lines[line.key].current
-    if current is not None:
-        draft.before.update(generation_view(current))
-    draft.after.update(
-        {
-            "vmid": vmid,
-            "name": line.name,
-            "generation": identity.generation,
-            "image": identity.image or identity.url,
-            "source": identity.source,
-            "verification": identity.verification,
-            "recipe": identity.recipe,
-            "built": identity.built,
-            "state": State.CURRENT.value,
-            "reasons": list(reasons),
-        }
     )
 
 

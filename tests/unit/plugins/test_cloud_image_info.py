@@ -12,6 +12,7 @@ import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.homelab.proxmox.plugins.module_utils._images.catalog import load_catalog, schema
+from ansible_collections.homelab.proxmox.plugins.module_utils._ansible import catalog_door
 from ansible_collections.homelab.proxmox.plugins.modules import cloud_image_info
 
 TODAY = datetime.date(2026, 11, 23)
@@ -66,8 +67,8 @@ def test_filters(capsys, options, some, none):
 
 def test_the_state_is_that_of_the_day():
     params = dict.fromkeys(("family", "os_family", "cloud_init", "lifecycle")) | {"arch": "x86_64", "catalog_files": []}
-    (before,) = cloud_image_info.select({**params, "ids": ["debian-13"]}, TODAY)
-    (after,) = cloud_image_info.select({**params, "ids": ["debian-13"]}, datetime.date(2028, 8, 10))
+    (before,) = catalog_door.select({**params, "ids": ["debian-13"]}, TODAY)
+    (after,) = catalog_door.select({**params, "ids": ["debian-13"]}, datetime.date(2028, 8, 10))
     assert (before["lifecycle"]["state"], after["lifecycle"]["state"]) == ("supported", "eol")
     assert before["problems"] == {"image": [], "template": []}
     assert "allow_eol: true" in after["problems"]["template"][0]
@@ -101,7 +102,7 @@ def test_own_files_are_laid_over_and_all_their_problems_told(capsys, tmp_path):
 
 def test_the_documentation_matches_the_module():
     told = yaml.safe_load(cloud_image_info.DOCUMENTATION)["options"]
-    spec = cloud_image_info.ARGUMENT_SPEC
+    spec = catalog_door.ARGUMENT_SPEC
     keys = ("type", "elements", "choices", "default")
     assert {name: {k: option[k] for k in keys if k in option} for name, option in told.items()} == spec
     assert spec["os_family"]["choices"] == schema()["$defs"]["image"]["properties"]["os_family"]["enum"]
@@ -109,7 +110,7 @@ def test_the_documentation_matches_the_module():
 
 def test_every_returned_key_is_documented():
     contains = yaml.safe_load(cloud_image_info.RETURN)["images"]["contains"]
-    found = cloud_image_info.describe(load_catalog(), "debian-13", "x86_64", TODAY)
+    found = catalog_door.describe(load_catalog(), "debian-13", "x86_64", TODAY)
     assert set(contains) == set(found)
     for key in ("id", "name", "url", "sums", "quirks", "lifecycle", "default_user", "firmware"):
         assert contains[key]["sample"] == (found[key] if key != "quirks" else ["ipconfig-required"]), key

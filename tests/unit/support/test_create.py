@@ -39,7 +39,7 @@ def test_a_missing_source_fails_the_task_and_leaves_nothing(api: Api) -> None:
 @pytest.mark.parametrize(
     ("drive", "parameter", "text"),
     [
-        ("local-lvm:0,import-from=local:iso/x.iso", "scsi0", "local:iso/x.iso has wrong type 'iso' - needs to be 'images' or 'import'"),
+        ("local-lvm:0,import-from=local:iso/x.iso", "scsi0", "local:iso/x.iso has wrong type 'iso' - needs to be 'ima"),
         ("local-lvm:4,import-from=local:import/empty.qcow2", "scsi0", "'import-from' requires special syntax"),
         ("isos:4", "storage", "storage 'isos' does not support vm images"),
         ("local:iso/x.iso", "scsi0", "explicit 'media=cdrom' is required for iso images"),
