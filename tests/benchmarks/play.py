@@ -66,11 +66,13 @@ class Player:
         # What Ansible gives to the interpreter of a module: the path of one AnsiballZ file.
         self.shim.write_text(f'#!/bin/sh\necho "$1" >>"{self.started}"\nexec "{sys.executable}" "$@"\n')
         self.shim.chmod(0o700)
+        settings = folder / "ansible.cfg"
+        settings.write_text("[defaults]\n")
         clean = {name: value for name, value in os.environ.items() if not name.startswith(STRANGERS)}
         self.environment = clean | {
             "ANSIBLE_COLLECTIONS_PATH": os.pathsep.join(map(str, collections)),
             "ANSIBLE_CALLBACK_PLUGINS": str(HERE / "callbacks"),
-            "ANSIBLE_CONFIG": os.devnull,
+            "ANSIBLE_CONFIG": str(settings),
             "ANSIBLE_HOME": str(folder / "ansible"),
             "ANSIBLE_LOCALHOST_WARNING": "false",
             "ANSIBLE_NOCOLOR": "1",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from .._images.errors import ImageError
+from .._images.errors import ImageError, SourceError
 from .._images.http import Http
 from .._images.keys import Keyring
 from .._images.resolve import resolve
@@ -29,7 +29,7 @@ def source_asker(trust: Trust, http: Http) -> Callable[[CloudImage], Source]:
                 image, http, signature=trust.signature, keyring=keyring, allow_plain_http=trust.allow_unverified
             )
         except ImageError as error:
-            return SourceProblem(str(error))
+            return SourceProblem(str(error), unreachable=isinstance(error, SourceError))
 
     return ask
 

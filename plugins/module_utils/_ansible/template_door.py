@@ -16,9 +16,12 @@ from ansible.module_utils.basic import AnsibleModule
 
 from .._apply.outcome import Outcome
 from .._apply.templates import apply_templates
+from .._images.errors import ImageError
 from .._images.http import RequestsHttp
+from .._images.resolve import check_unchanged
+from .._model.image import ResolvedImage
 from .._model.template import ForeignVm, Generation, Survey, TemplateLine
-from .._plan.decide import Source, build_reasons, wants_source
+from .._plan.decide import Source, SourceProblem, build_reasons, wants_source
 from .._plan.plan import Plan
 from .._plan.template import Run, generation_view, plan_templates
 from .._pve.client import Client
@@ -82,7 +85,8 @@ def read_and_resolve(client: Client, wanted: Wanted, http: RequestsHttp) -> Foun
     now = datetime.now(UTC)
     survey = survey_lines(client, wanted.lines, auth_id=client.identity, is_gone=is_gone)
     asked = [line for line in wanted.lines if wants_source(line, survey.lines[line.key], now)]
-    sources = resolve_all(asked, wanted.trust, http)
+    answers = resolve_all(asked, wanted.trust, http)
+    sources = {line.key: unchanged(answers[line.key], line, survey.lines[line.key].current) for line in asked}
     building = [line for line in asked if build_reasons(line, survey.lines[line.key].current, sources.get(line.key))]
     if building:
         survey = with_build_facts(client, survey, building)
@@ -96,6 +100,16 @@ def resolve_all(lines: Sequence[TemplateLine], trust: Trust, http: RequestsHttp)
     with ThreadPoolExecutor(max_workers=RESOLVERS) as pool:
         answers = dict(zip(images, pool.map(ask, images.values()), strict=True))
     return {line.key: answers[line.image.id or line.image.url] for line in lines}
+
+
+def unchanged(answer: Source, line: TemplateLine, current: Generation | None) -> Source:
+    """The vendor's answer, unless a dated build is now another file than the one that was built from."""
+    if isinstance(answer, ResolvedImage) and current is not None and current.source is not None:
+        try:
+            check_unchanged(answer, current.source, line.image.url_kind, remembered_url=current.identity.url)
+        except ImageError as error:
+            return SourceProblem(str(error))
+    return answer
 
 
 def plan_found(wanted: Wanted, found: Found) -> Plan:

@@ -20,6 +20,8 @@ class SourceProblem:
     """The vendor could not be asked, or what it says cannot be trusted."""
 
     message: str
+    unreachable: bool = False
+    """Only a vendor that does not answer is a warning where a current generation exists."""
 
 
 Source = ResolvedImage | SourceProblem

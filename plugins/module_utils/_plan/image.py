@@ -100,7 +100,7 @@ def plan_image(wish: ImageWish, actual: ImageActual) -> Plan:
 
 def _without_source(wish: ImageWish, mine: Sequence[StoredImage], source: SourceProblem | None) -> Plan:
     reason = source.message if source else "nobody asked its vendor"
-    if mine and source is not None:
+    if mine and source is not None and source.unreachable:
         return Plan(result={"image": stored_view(mine[-1])}, notes=(f"{wish.subject}: not refreshed: {reason}",))
     refusal = Refusal(
         subject=wish.subject,

@@ -145,7 +145,7 @@ def _plan_line(line: TemplateLine, survey: Survey, source: Source | None, run: R
         _publish(line, actual, resumed, draft)
         return draft
     reasons = build_reasons(line, actual.current, source)
-    if isinstance(source, SourceProblem) and (actual.current is None or reasons):
+    if isinstance(source, SourceProblem) and (actual.current is None or reasons or not source.unreachable):
         draft.refusals.append(
             Refusal(
                 subject=line.subject,

@@ -63,7 +63,7 @@ def test_errors_name_the_file() -> None:
 def test_plain_http_needs_a_reason() -> None:
     sums, text = "http://example.org/SUMS", f"{A}  a.qcow2"
     entry = image(sums=sums)
-    with pytest.raises(errors.PlainHttp, match="allow_plain_http"):
+    with pytest.raises(errors.PlainHttp, match="allow_unverified"):
         resolve(entry, Mirror({sums: text}))
     assert resolve(entry, Mirror({sums: text}), allow_plain_http=True).verification == "unverified: plain http"
     loopback = "http://127.0.0.1:8080/SUMS"

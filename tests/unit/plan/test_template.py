@@ -169,9 +169,17 @@ def test_when_the_vendor_is_asked(policy: str, age_days: int, asked: bool) -> No
 
 
 def test_an_unreachable_vendor_is_a_warning_with_a_current_generation() -> None:
-    found = plan(line(), LineActual(generations=(generation(line(), 9000),)), SourceProblem("no route"))
+    current = LineActual(generations=(generation(line(), 9000),))
+    found = plan(line(), current, SourceProblem("no route", unreachable=True))
     assert found.steps == found.refusals == ()
     assert "not refreshed" in found.notes[0]
+
+
+def test_a_vendor_that_cannot_be_believed_is_a_refusal_even_then() -> None:
+    current = LineActual(generations=(generation(line(), 9000),))
+    found = plan(line(), current, SourceProblem("the checksum of a dated build changed"))
+    assert "the checksum of a dated build changed" in str(found.refusals[0])
+    assert found.steps == ()
 
 
 def test_an_unreachable_vendor_is_a_refusal_without_one() -> None:
