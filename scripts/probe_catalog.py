@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright (c) 2026, the homelab.proxmox contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -114,7 +113,7 @@ def fetch_all(client: http.Http, images: Sequence[CloudImage], workers: int) -> 
     jobs += [(ask, url) for url in sorted(asks - reads)]
     with ThreadPoolExecutor(workers) as pool:
         answers = pool.map(lambda job: job[0](client, job[1]), jobs)
-        return {url: answer for (_, url), answer in zip(jobs, answers, strict=True)}
+        return {url: answer for (_unused, url), answer in zip(jobs, answers, strict=True)}
 
 
 def row_for(image: CloudImage, answers: Mapping[str, Answer]) -> Row:

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: cloud_image
 author:
-  - The homelab.proxmox contributors
+  - The homelab.proxmox contributors (@homelab-proxmox)
 short_description: Look up cloud images in the catalogue
 version_added: 0.1.0
 description:

@@ -193,7 +193,7 @@ options:
     type: bool
     default: false
 author:
-  - The homelab.proxmox contributors (@homelab)
+  - The homelab.proxmox contributors (@homelab-proxmox)
 """
 
 EXAMPLES = r"""

@@ -93,7 +93,13 @@ class Player:
         command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "localhost,", str(playbook), *arguments]
         cpu, start = _children_cpu(), time.monotonic()
         done = subprocess.run(
-            command, env=self.environment, cwd=self.folder, capture_output=True, text=True, timeout=PATIENCE, check=False
+            command,
+            env=self.environment,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
         )
         seconds = time.monotonic() - start
         return Played(

@@ -38,9 +38,7 @@ def at_most(
     """A figure that has to stay at or below a limit."""
     ratio = round(peer / value, 2) if peer and value else None
     budget = budget or f"<= {limit:g}"
-    return Row(
-        goal=goal, value=value, unit=unit, peer=peer, ratio=ratio, met=value <= limit, budget=budget, note=note
-    )
+    return Row(goal=goal, value=value, unit=unit, peer=peer, ratio=ratio, met=value <= limit, budget=budget, note=note)
 
 
 def faster(goal: str, unit: str, pairs: t.Sequence[tuple[float, float | None]], least: float, note: str) -> Row:

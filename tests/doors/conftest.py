@@ -26,7 +26,8 @@ def bench_vendor() -> Iterator[Vendor]:
 def bench(
     request: pytest.FixtureRequest, bench_vendor: Vendor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Bench]:
-    """A bench with one node pve1; a test may choose the version by indirect parametrisation."""
-    cluster = FakeCluster(version=getattr(request, "param", "8.4.21"))
+    """A bench with one node pve1; by indirect parametrisation a test chooses the version, or a cluster of its own."""
+    wanted = getattr(request, "param", "8.4.21")
+    cluster = FakeCluster(version=wanted) if isinstance(wanted, str) else wanted()
     with open_bench(bench_vendor, tmp_path, monkeypatch, cluster) as laid:
         yield laid

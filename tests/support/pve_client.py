@@ -79,7 +79,7 @@ class Api:
         assert task.status == "OK", task
         return task.log
 
-    def upload(self, path: str, name: str, content: bytes, **fields: t.Any) -> requests.Response:
+    def upload(self, path: str, name: str, content: bytes, /, **fields: t.Any) -> requests.Response:
         return self.session.post(self.server.url + path, data=fields, files={"filename": (name, content)})
 
     def config(self, vmid: int, node: str = "pve1") -> dict[str, t.Any]:

@@ -23,7 +23,7 @@ class Vendor:
 
     def publish(self, name: str, content: bytes, *, sums: str = "SHA256SUMS") -> str:
         """Put an image beside its sums file; returns the sha256 of the image."""
-        folder, _, filename = name.rpartition("/")
+        folder, _unused, filename = name.rpartition("/")
         self.files[name] = content
         digest = hashlib.sha256(content).hexdigest()
         path = f"{folder}/{sums}".lstrip("/")

@@ -99,11 +99,10 @@ def _apply(client: Client, plan: Plan, fetch: Fetcher) -> Outcome:
     warnings: list[str] = []
     done: list[str] = []
     for step in plan.steps:
-        assert isinstance(step, FetchImage | RemoveImage)
         try:
             if isinstance(step, FetchImage):
                 warnings += put_image(client, step, fetch)
-            else:
+            elif isinstance(step, RemoveImage):
                 warnings += remove_image(client, step)
         except (ProxmoxError, ImageError) as cause:
             raise ApplyFailed(cause, done=tuple(done)) from cause

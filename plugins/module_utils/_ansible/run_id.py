@@ -22,8 +22,8 @@ def run_id(pid: int | None = None) -> str:
 
 def is_gone(run: str) -> bool:
     """Whether a run is this one, or one of this place whose process has ended. False where that cannot be known."""
-    place, _, rest = run.partition("-")
-    pid, _, start = rest.partition("-")
+    place, _unused, rest = run.partition("-")
+    pid, _unused, start = rest.partition("-")
     if place != _place() or not pid.isdigit() or not start:
         return False
     return run == run_id() or _start_time(int(pid)) != start

@@ -83,15 +83,15 @@ class Http(Protocol):
 
     def get_bytes(self, url: str, limit: int = SUMS_LIMIT) -> bytes:
         """The whole file. Raises SourceError kinds; TooLarge beyond C(limit) bytes."""
-        ...
+        raise NotImplementedError
 
     def head(self, url: str) -> Head:
         """Where the URL leads and how large the file is. Raises for no status."""
-        ...
+        raise NotImplementedError
 
     def stream(self, url: str, offset: int = 0, *, validator: str | None = None) -> AbstractContextManager[Stream]:
         """The file from byte C(offset) on, or from 0 when the server cannot, or the file is no longer C(validator)."""
-        ...
+        raise NotImplementedError
 
 
 class RequestsHttp:

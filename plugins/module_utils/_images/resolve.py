@@ -241,7 +241,7 @@ class _Attempt:
             return
         raise PlainHttp(
             f"{display_url(url)} comes over plain http and no signature vouches for it, so anybody on the way could "
-            f"give a false checksum; use https, pin the checksum (checksum: sha256:<hex>), or set allow_unverified: true"
+            f"give a false one; use https, pin the checksum (checksum: sha256:<hex>), or set allow_unverified: true"
         )
 
     def _trust(self, verdict: Verdict | None, url: str) -> str:

@@ -70,7 +70,7 @@ def name_of(url: str) -> str:
 def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
-        _ = (parts.hostname, parts.port)
+        _unused = (parts.hostname, parts.port)
     except ValueError as exc:
         raise BadUrl(f"{display_url(url)} is no URL: {exc}") from exc
     return parts

@@ -100,7 +100,7 @@ class SshKeys:
     text: str
 
     def __post_init__(self) -> None:
-        _ = self.keys
+        _unused = self.keys
 
     @classmethod
     def parse(cls, text: str) -> Self:

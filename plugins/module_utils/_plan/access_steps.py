@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,15 +116,7 @@ class DeletePool:
         return f"delete pool {self.pool}"
 
 
-AccessStep = (
-    SetRole
-    | CreatePool
-    | SetUser
-    | CreateToken
-    | ChangeToken
-    | ChangeAcl
-    | DeleteToken
-    | DeleteUser
-    | DeleteRole
-    | DeletePool
+AccessStep: TypeAlias = (
+    "SetRole | CreatePool | SetUser | CreateToken | ChangeToken | ChangeAcl | DeleteToken | DeleteUser | DeleteRole | "
+    "DeletePool"
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeAlias
 
 from .._model.identity import short_recipe
 from .._model.image import ResolvedImage
@@ -24,7 +25,7 @@ class SourceProblem:
     """Only a vendor that does not answer is a warning where a current generation exists."""
 
 
-Source = ResolvedImage | SourceProblem
+Source: TypeAlias = "ResolvedImage | SourceProblem"
 
 
 def build_reasons(line: TemplateLine, current: Generation | None, source: Source | None) -> tuple[str, ...]:

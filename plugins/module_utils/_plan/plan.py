@@ -15,7 +15,7 @@ class Step(Protocol):
 
     def describe(self) -> str:
         """The step in one line for a person, without secrets."""
-        ...
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

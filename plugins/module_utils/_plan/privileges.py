@@ -9,20 +9,23 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from .privilege_table import CAPABILITIES, NEEDS, CallNeeds, Kind, Need, Right
 
 # PVE::RPCEnvironment get_effective_permissions always evaluates these and leaves out those where nothing is allowed.
 _ALWAYS_EVALUATED = frozenset({"/", "/access", "/access/groups", "/nodes", "/pool", "/sdn", "/storage", "/vms"})
 
-DEFAULT_ROLES: Mapping[Kind, str] = {
-    Kind.POOL: "HomelabPool",
-    Kind.IMAGE_STORAGE: "HomelabImages",
-    Kind.DISK_STORAGE: "HomelabDisks",
-    Kind.BACKUP_STORAGE: "HomelabBackups",
-    Kind.NODE: "HomelabNode",
-    Kind.BRIDGE: "HomelabBridge",
-}
+DEFAULT_ROLES: Mapping[Kind, str] = MappingProxyType(
+    {
+        Kind.POOL: "HomelabPool",
+        Kind.IMAGE_STORAGE: "HomelabImages",
+        Kind.DISK_STORAGE: "HomelabDisks",
+        Kind.BACKUP_STORAGE: "HomelabBackups",
+        Kind.NODE: "HomelabNode",
+        Kind.BRIDGE: "HomelabBridge",
+    }
+)
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
@@ -141,7 +144,7 @@ def grant_line(
     """
     role = shlex.quote(roles[kind])
     privs = shlex.quote(" ".join(sorted(privileges)))
-    user, _, token = auth_id.partition("!")
+    user, _unused, token = auth_id.partition("!")
     grantees = [] if user == "root@pam" else [f"--users {shlex.quote(user)}"]
     if token:
         grantees.append(f"--tokens {shlex.quote(auth_id)}")

@@ -207,7 +207,8 @@ def _is_wanted(line: TemplateLine, generation: Generation, source: Source | None
 
 def _plan_build(task: _Task, reasons: tuple[str, ...], draft: _Draft) -> None:
     line, survey, source = task.line, task.survey, task.source
-    assert isinstance(source, ResolvedImage)
+    if not isinstance(source, ResolvedImage):
+        raise TypeError(f"{line.subject}: a build is planned without having asked the vendor")
     vmid, refusals = build_refusals(line, survey, source, frozenset(task.taken))
     draft.refusals += refusals
     if vmid is None or draft.refusals:
@@ -298,7 +299,8 @@ def _retire_others(line: TemplateLine, actual: LineActual, stays: Generation | N
 
 def _plan_adoption(line: TemplateLine, actual: LineActual, run: Run, draft: _Draft) -> None:
     row, config = actual.occupant, actual.occupant_config
-    assert row is not None and config is not None
+    if row is None or config is None:
+        raise TypeError(f"{line.subject}: an adoption is planned without having read the VM")
     identity = Identity(
         vmid=row.vmid,
         role=Role.TEMPLATE,

@@ -19,7 +19,7 @@ from .clock import Clock
 
 try:
     # requests first: proxmoxer's backend ends the process when requests is missing.
-    import requests  # noqa: F401
+    import requests  # noqa: F401  # pylint: disable=unused-import
     import urllib3
     from proxmoxer.backends.https import (
         Backend,

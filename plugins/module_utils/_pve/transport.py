@@ -31,7 +31,7 @@ else:
     HAS_REQUESTS = True
 
 try:
-    import requests_toolbelt  # noqa: F401
+    import requests_toolbelt  # noqa: F401  # pylint: disable=unused-import
 except ImportError:
     MISSING_TOOLBELT: str | None = traceback.format_exc()
 else:

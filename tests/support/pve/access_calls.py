@@ -70,8 +70,11 @@ def create_vm(scope: Scope) -> str | None:
 def update_vm(scope: Scope) -> str | None:
     root_only(scope)
     vmid, options, current = scope.values["vmid"], scope.options(), scope.config(scope.values["vmid"])
-    removed = [key for key in split_list(scope.values.get("delete")) if key in current]
-    for key in [*split_list(scope.values.get("delete")), *options]:
+    deletes = split_list(scope.values.get("delete"))
+    if any(not scope.guests.knows_option(key) or key in options for key in deletes):
+        return None  # refused as a bad parameter before any privilege is looked at
+    removed = [key for key in deletes if key in current]
+    for key in [*deletes, *options]:
         need_for_option(scope, vmid, None, key)
     need_for_drives(scope, vmid, options, None)
     _bridges(scope, options)

@@ -46,6 +46,8 @@ class Guests(t.Protocol):
 
     def guest_config(self, vmid: int) -> t.Mapping[str, t.Any] | None: ...
 
+    def knows_option(self, key: str) -> bool: ...
+
 
 @dataclass
 class Scope:

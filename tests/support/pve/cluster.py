@@ -107,7 +107,6 @@ class FakeCluster(
             self.add_storage(name, **options)
         self.client_max_size = 1 << 50  # uploads are streamed; other bodies have their own limit, see wire.py
         self.log: list[Request] = []
-        self.peers: set[t.Any] = set()
         self.workdir = Path(tempfile.mkdtemp(prefix="fake-pve-"))
         for hook in sorted(name for name in dir(self) if name.startswith("_init_")):
             getattr(self, hook)()

@@ -102,7 +102,7 @@ class ConfigMixin:
         for key in deletes:
             if key in changes:
                 raise param_error(delete=f"you can't use '-{key}' and -delete {key}' at the same time")
-            if schema.option(self.major, key) is None and not UNUSED.fullmatch(key):
+            if not self.knows_option(key):
                 raise param_error(delete=f"unknown option '{key}'")
         for key in sorted(filter(DRIVE_KEY.match, changes)):
             self.check_drive(user, v["node"], key, changes[key], None)
@@ -112,6 +112,9 @@ class ConfigMixin:
         self.need_unlocked(vm, v)
         check_boot(vm, changes, deletes)
         return vm
+
+    def knows_option(self, key: str) -> bool:
+        return schema.option(self.major, key) is not None or bool(UNUSED.fullmatch(key))
 
     def change(self, vm: Vm, v: dict, log: list[str]) -> None:
         """Apply deletes, then changes; a running VM keeps most of them pending."""

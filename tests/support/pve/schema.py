@@ -22,12 +22,19 @@ CONTENT_PATH = re.compile(r"^(/nodes/[^/]+/storage/[^/]+/content)/(.+)$")
 def load(major: int) -> pve_schema.Schema:
     """The API of that major release, path template -> method -> description."""
     if major >= 9:
-        return pve_schema.load()
+        return repaired(pve_schema.load())
     with lzma.open(RECORDED / "pve-8.4-apidoc.json.xz") as stream:
         tree = json.load(stream)
     paths: dict[str, dict] = {}
     _collect(tree, paths)
-    return pve_schema.Schema(paths)
+    return repaired(pve_schema.Schema(paths))
+
+
+def repaired(found: pve_schema.Schema) -> pve_schema.Schema:
+    """Both descriptions were printed without the values that Perl computes for ``compression``."""
+    call = found.paths["/nodes/{node}/storage/{storage}/download-url"]["POST"]
+    call["parameters"]["properties"]["compression"]["enum"] = ["bz2", "gz", "lzo", "zst"]
+    return found
 
 
 def _collect(nodes: list[dict], paths: dict[str, dict]) -> None:

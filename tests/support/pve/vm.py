@@ -35,11 +35,15 @@ class Vm(FakeVm):
 
     def __init__(self, vmid: int, name: str | None = None, **options: t.Any) -> None:
         # FakeVm sets name, template and lock as plain attributes; here they are views of the config.
-        template = options.pop("template", False)
+        config = {key: value for key, value in (options.pop("config", None) or {}).items() if value is not None}
+        if options.pop("template", False):
+            config["template"] = 1
+        if options.get("lock"):
+            config["lock"] = options["lock"]
+        if name:
+            config["name"] = name
         super().__init__(vmid, name, **options)
-        self.config = {key: value for key, value in self.config.items() if value is not None}
-        if template:
-            self.config["template"] = 1
+        self.config = config
         # The script of the guest inside, see guest.py; made when the VM starts.
         self.inside: t.Any = None
 

@@ -128,8 +128,6 @@ class WireMixin:
     async def _journal(self, request: web.Request, handler: t.Callable) -> web.StreamResponse:
         """Record every request with its outcome; a dropped connection has status 0."""
         status = 0
-        peer = request.transport.get_extra_info("peername") if request.transport else None
-        self.peers.add(peer)
         try:
             response = await handler(request)
             status = response.status
@@ -138,7 +136,7 @@ class WireMixin:
             return response
         finally:
             path = urllib.parse.unquote(request.rel_url.raw_path.removeprefix(API))
-            self.log.append(Request(request.method, path, redacted(request.get(PARAMS, {})), caller(request), status))
+            self.log.append(Request(request.method, path, redacted(request.get(PARAMS, {})), request.get(USER), status))
 
     async def _dispatch(self, request: web.Request) -> web.StreamResponse:
         request[MATCH] = match = self.resolve(request, API)
@@ -250,11 +248,6 @@ def reword(name: str, text: str) -> str:
     """fakepve's refusal of an unknown key in a property string, in the words of 8.4.21 (recorded)."""
     found = re.fullmatch(r"invalid format - invalid key in comma-separated list property: (\S+)\n?", text)
     return f"invalid format - format error\n{name}.{found.group(1)}: {UNKNOWN}\n" if found else text
-
-
-def caller(request: web.Request) -> str | None:
-    """Who asked, as far as the request got."""
-    return request.get(USER) or request.get("user")
 
 
 def now() -> int:

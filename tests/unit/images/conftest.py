@@ -77,9 +77,9 @@ def signer() -> Iterator[Signer]:
             life = "1d" if who == "expired" else "never"
             signer.gpg(*time, "--quick-gen-key", f"{who}@example.org", "ed25519", "sign", life)
             listed = signer.gpg("--with-colons", "--fingerprint", f"={who}@example.org").decode()
-            signer.fingerprints[who] = next(
+            (signer.fingerprints[who],) = [
                 line.split(":")[9] for line in listed.splitlines() if line.startswith("fpr:")
-            )
+            ]
         yield signer
         subprocess.run(["gpgconf", "--homedir", home, "--kill", "gpg-agent"], check=False, capture_output=True)
 

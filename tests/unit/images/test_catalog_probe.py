@@ -171,7 +171,7 @@ def test_sums_files(probe, vendor, tmp_path, capsys):
     path = _catalogue(tmp_path, vendor, signed=SIGNED)
     for content, verdict in SUMS:
         vendor.files = {"/a/latest.qcow2": b"", "/a/SHA256SUMS": content, "/a/SHA256SUMS.gpg": b"", "/key.asc": b""}
-        _, rows = _rows(probe, capsys, path, "signed")
+        _unused, rows = _rows(probe, capsys, path, "signed")
         assert rows["signed"]["sums"].startswith(verdict)
         assert rows["signed"]["broken"] is (verdict != "ok")
 
@@ -181,7 +181,7 @@ def test_names_that_only_the_sums_file_knows(probe, vendor, tmp_path, capsys):
     path = _catalogue(tmp_path, vendor, named=(entry, "        url: null\n        sums: VENDOR/a/SHA256SUMS\n"))
     for content, verdict in ((f"{HASH}  k-7.qcow2\n", "ok"), (f"{HASH}  k-x.qcow2\n", "no name matches ")):
         vendor.files = {"/a/SHA256SUMS": content.encode()}
-        _, rows = _rows(probe, capsys, path, "named")
+        _unused, rows = _rows(probe, capsys, path, "named")
         assert rows["named"]["sums"].startswith(verdict)
 
 
@@ -191,7 +191,7 @@ def test_a_server_that_refuses_head_is_asked_by_get(probe, vendor, tmp_path, cap
     digest = "        url: VENDOR/a/x.qcow2\n        digest: sha256:" + HASH + "\n"
     code, rows = _rows(probe, capsys, _catalogue(tmp_path, vendor, plain=("", digest)), "plain")
     assert (code, rows["plain"]["image"]) == (0, "ok")
-    assert [method for method, _ in vendor.requests] == ["HEAD", "GET"]
+    assert [method for method, _unused in vendor.requests] == ["HEAD", "GET"]
 
 
 def test_questions_are_bounded(probe, vendor, tmp_path, capsys):

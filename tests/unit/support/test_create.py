@@ -39,7 +39,7 @@ def test_a_missing_source_fails_the_task_and_leaves_nothing(api: Api) -> None:
 @pytest.mark.parametrize(
     ("drive", "parameter", "text"),
     [
-        ("local-lvm:0,import-from=local:iso/x.iso", "scsi0", "local:iso/x.iso has wrong type 'iso' - needs to be 'ima"),
+        ("local-lvm:0,import-from=local:iso/x.iso", "scsi0", "local:iso/x.iso has wrong type 'iso' - needs"),
         ("local-lvm:4,import-from=local:import/empty.qcow2", "scsi0", "'import-from' requires special syntax"),
         ("isos:4", "storage", "storage 'isos' does not support vm images"),
         ("local:iso/x.iso", "scsi0", "explicit 'media=cdrom' is required for iso images"),
@@ -98,8 +98,9 @@ def test_the_disk_of_another_vm_is_a_source_too(api: Api) -> None:
 def test_small_drives_and_default_boot_order(api: Api) -> None:
     api.cluster.put_file("local:iso/seed.iso", bytes(374_784))
     api.done(
-        "POST", QEMU, vmid=100, scsi0="local-lvm:0.5", scsi1="local-lvm:cloudinit", ide3="local:iso/seed.iso,media=cdrom",
-        efidisk0="local-lvm:1,efitype=4m", tpmstate0="fast:1,version=v2.0", net0="virtio,bridge=vmbr99",
+        "POST", QEMU, vmid=100, scsi0="local-lvm:0.5", scsi1="local-lvm:cloudinit",
+        ide3="local:iso/seed.iso,media=cdrom", efidisk0="local-lvm:1,efitype=4m",
+        tpmstate0="fast:1,version=v2.0", net0="virtio,bridge=vmbr99",
     )  # fmt: skip
     config = api.config(100)
     assert config["scsi0"].endswith("size=512M")

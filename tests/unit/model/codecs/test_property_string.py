@@ -217,7 +217,7 @@ def test_any_keys_and_values_survive(pairs: dict[str, str], last: bool, count: i
 @given(PAIRS, st.randoms(use_true_random=False))
 def test_order_means_nothing(pairs: dict[str, str], random: object) -> None:
     pieces = [f"{key}={value}" for key, value in pairs.items()]
-    shuffled = sorted(pieces, key=lambda _: random.random())  # type: ignore[attr-defined]
+    shuffled = sorted(pieces, key=lambda _unused: random.random())  # type: ignore[attr-defined]
     assert Sample.parse(",".join(pieces)).same_as(Sample.parse(",".join(shuffled)))
 
 

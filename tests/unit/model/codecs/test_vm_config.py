@@ -100,9 +100,8 @@ def test_disks_in_the_order_of_buses_and_numbers() -> None:
     assert list(disks) == [
         *("scsi0", "scsi1", "scsi2", "scsi10", "virtio15", "sata5", "ide2", "efidisk0", "tpmstate0", "unused0")
     ]
-    assert type(disks["scsi0"]) is Disk
-    assert type(disks["efidisk0"]) is EfiDisk
-    assert type(disks["tpmstate0"]) is TpmState
+    kinds = {key: disk.__class__ for key, disk in disks.items()}
+    assert (kinds["scsi0"], kinds["efidisk0"], kinds["tpmstate0"]) == (Disk, EfiDisk, TpmState)
 
 
 @pytest.mark.parametrize(
@@ -179,8 +178,15 @@ def test_a_template_without_a_disk_is_not_complete() -> None:
 def test_errors_begin_with_the_config_key(raw: dict[str, object], message: str) -> None:
     config = VmConfig(raw)
     with pytest.raises(PropertyStringError, match=f"^{re.escape(message)}$"):
-        _ = (config.memory_mib, config.cores, config.is_template, config.disks(), config.nets(), config.ipconfigs())
-        _ = (config.serials(), config.agent, config.sshkeys)
+        _unused = (
+            config.memory_mib,
+            config.cores,
+            config.is_template,
+            config.disks(),
+            config.nets(),
+            config.ipconfigs(),
+        )
+        _unused = (config.serials(), config.agent, config.sshkeys)
 
 
 def test_descriptions() -> None:
@@ -212,7 +218,8 @@ def test_descriptions() -> None:
 )
 def test_values_of_one_key_compare_by_meaning(key: str, one: object, other: object, same: bool) -> None:
     assert same_value(key, one, other) is same
-    assert same_value(key, other, one) is same
+    reversed_pair = (other, one)
+    assert same_value(key, *reversed_pair) is same
 
 
 def test_codecs_of_keys() -> None:
