@@ -75,7 +75,12 @@ class Site:
         self.elsewhere = False
         self.runs = 0
         self.login: dict[str, t.Any] = {}
-        self.digest = vendor.publish(NAME, image())
+        self.digests = [vendor.publish(NAME, image())]
+
+    @property
+    def digest(self) -> str:
+        """Of the newest build."""
+        return self.digests[-1]
 
     @property
     def url(self) -> str:
@@ -114,10 +119,9 @@ class Site:
         """One run of C(vm_template)."""
         return self.run("vm_template", self.line(**changes))
 
-    def new_image(self) -> str:
-        """The vendor publishes a newer build; returns its digest."""
-        self.digest = self.vendor.publish(NAME, image(b"newer"))
-        return self.digest
+    def new_image(self) -> None:
+        """The vendor publishes a newer build."""
+        self.digests.append(self.vendor.publish(NAME, image(f"build {len(self.digests)}".encode())))
 
     def heal(self) -> None:
         """Undo what faults did and let hanging tasks end."""
