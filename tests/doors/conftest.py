@@ -10,6 +10,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.site import Site, open_site
+from tests.support.workbench import bench, bench_vendor
+
+__all__ = ["bench", "bench_vendor", "site"]
 
 
 @pytest.fixture

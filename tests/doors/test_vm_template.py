@@ -14,7 +14,6 @@ import pytest
 from ansible.module_utils.basic import AnsibleModule
 
 from tests.support import pve_lab
-from tests.support.pve import FakeCluster
 from tests.support.pve.images import GIB, qcow2
 from tests.support.workbench import IMAGE, KEY, LINE, Bench, lines_of
 
@@ -358,8 +357,8 @@ def test_quirks_of_the_image_are_obeyed(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("agent", "stored"),
     [
-        ({"enabled": False}, "enabled=0"),
-        ({"fstrim_cloned_disks": True, "type": "virtio"}, "enabled=1,fstrim_cloned_disks=1,type=virtio"),
+        ({"enabled": False}, "0"),
+        ({"fstrim_cloned_disks": True, "type": "virtio"}, "1,fstrim_cloned_disks=1,type=virtio"),
     ],
 )
 def test_the_agent(bench: Bench, agent: dict[str, Any], stored: str) -> None:
@@ -539,10 +538,6 @@ def test_check_mode_plans_what_the_real_run_does(bench: Bench, options: dict[str
     assert done["diff"] == planned["diff"]
     assert done["steps"] == planned["steps"]
     assert planned["template"]["current"] is None
-
-
-def least_privileges(version: str) -> FakeCluster:
-    return pve_lab.build(version)
 
 
 @pytest.mark.parametrize("bench", [pve_lab.build, lambda: pve_lab.build("9.1.2")], indirect=True, ids=["8.4", "9.1"])

@@ -21,7 +21,7 @@ from ansible_collections.homelab.proxmox.plugins.module_utils._pve import clock
 from .door import call
 from .pve import FakeCluster, Request, Server, serve
 from .pve.images import GIB, qcow2
-from .vendor import Vendor
+from .vendor import Vendor, serve_vendor
 
 IMAGE = "lab-13"
 FILE = "debian/debian-13.qcow2"
@@ -194,3 +194,21 @@ def open_bench(
 def lines_of(result: Result, side: str) -> dict[str, t.Any]:
     """One side of a template's diff."""
     return result["diff"][side][f"{LINE}@pve1"]
+
+
+@pytest.fixture(scope="session")
+def bench_vendor() -> Iterator[Vendor]:
+    """One vendor for all; each bench clears it."""
+    with serve_vendor() as vendor:
+        yield vendor
+
+
+@pytest.fixture
+def bench(
+    request: pytest.FixtureRequest, bench_vendor: Vendor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Bench]:
+    """A bench with one node pve1; by indirect parametrisation a test chooses the version, or a cluster of its own."""
+    wanted = getattr(request, "param", "8.4.21")
+    cluster = FakeCluster(version=wanted) if isinstance(wanted, str) else wanted()
+    with open_bench(bench_vendor, tmp_path, monkeypatch, cluster) as laid:
+        yield laid

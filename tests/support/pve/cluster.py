@@ -19,6 +19,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import typing as t
+import weakref
 from pathlib import Path
 
 from fakepve.server import FakePve
@@ -108,6 +109,7 @@ class FakeCluster(
         self.client_max_size = 1 << 50  # uploads are streamed; other bodies have their own limit, see wire.py
         self.log: list[Request] = []
         self.workdir = Path(tempfile.mkdtemp(prefix="fake-pve-"))
+        self._tidy = weakref.finalize(self, shutil.rmtree, self.workdir, ignore_errors=True)
         for hook in sorted(name for name in dir(self) if name.startswith("_init_")):
             getattr(self, hook)()
 
@@ -131,4 +133,4 @@ class FakeCluster(
 
     def close(self) -> None:
         """Remove the files that downloads and uploads left."""
-        shutil.rmtree(self.workdir, ignore_errors=True)
+        self._tidy()
