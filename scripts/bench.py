@@ -19,7 +19,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / ".venv" / "collections")]
 
+import proxmoxer  # noqa: E402
 import requests  # noqa: E402
+from ansible_collections.homelab.proxmox.plugins.module_utils._pve.errors import ProxmoxError  # noqa: E402
 
 from tests.benchmarks.lab import LATENCY, WORKERS, Lab  # noqa: E402
 from tests.benchmarks.peer import VERSION, obtain  # noqa: E402
@@ -28,7 +30,17 @@ from tests.benchmarks.registry import Benchmark, chosen, load  # noqa: E402
 from tests.benchmarks.report import Row, failure, table, write_json  # noqa: E402
 
 REPORT = ROOT / "build" / "bench.json"
-UNMEASURED = (PlayError, requests.RequestException, subprocess.TimeoutExpired, RuntimeError, LookupError, ValueError)
+UNMEASURED = (
+    PlayError,
+    ProxmoxError,
+    proxmoxer.ResourceException,
+    requests.RequestException,
+    subprocess.TimeoutExpired,
+    OSError,
+    RuntimeError,
+    LookupError,
+    ValueError,
+)
 
 
 def main(environment: Mapping[str, str]) -> int:
@@ -43,13 +55,13 @@ def main(environment: Mapping[str, str]) -> int:
     started = time.monotonic()
     head = environment.get("PEER_HEAD")
     peer = obtain(ROOT / ".venv" / "peer")
+    keep_to_loopback(environment)
     with Lab(peer, full=environment.get("FULL", "") not in ("", "0"), peer_head=Path(head) if head else None) as lab:
         rows = [row for one in wanted for row in measured(one, lab)]
     write_json(rows, REPORT)
     print(f"\n{table(rows)}\n")
-    print(
-        f"Peer: {VERSION if peer.path else 'none: ' + peer.reason}. Answers take {LATENCY * 1000:g} ms, {WORKERS} workers."
-    )
+    against = VERSION if peer.path else f"none ({peer.reason})"
+    print(f"Peer: {against}. Answers take {LATENCY * 1000:g} ms, {WORKERS} workers.")
     print(f"{REPORT.relative_to(ROOT)} is written; {time.monotonic() - started:.0f} s in all.")
     return verdict(rows)
 
@@ -61,6 +73,13 @@ def measured(one: Benchmark, lab: Lab) -> Iterator[Row]:
         yield from one.measure(lab)
     except UNMEASURED as error:
         yield failure(one.goal, error)
+
+
+def keep_to_loopback(environment: Mapping[str, str]) -> None:
+    """Neither a proxy nor a CA bundle of the person's own may come between a client in this process and the server."""
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(filter(None, [environment.get("NO_PROXY"), "127.0.0.1"]))
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        os.environ.pop(name, None)
 
 
 def verdict(rows: Sequence[Row]) -> int:

@@ -19,7 +19,7 @@ import requests
 from tests.support.pve.images import GIB, qcow2
 from tests.support.vendor import serve_vendor
 
-from .peer import Peer, obtain
+from .peer import Peer
 from .play import Played, Player
 
 ROOT = Path(__file__).resolve().parent.parent.parent

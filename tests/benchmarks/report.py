@@ -18,8 +18,8 @@ COLUMNS = ("goal", "what", "here", "peer", "ratio", "budget", "met")
 class Row:
     """One measured figure. C(ratio) is peer to here, so more than 1 is better than the peer.
 
-    C(peer) and C(ratio) are None where there is no peer, or nothing to divide by; C(met) is None where a budget could not
-    be judged for want of the peer.
+    C(peer) and C(ratio) are None where there is no peer, or nothing to divide by. C(met) is None where there is no
+    budget, or where it could not be judged for want of the peer.
     """
 
     goal: str
@@ -41,8 +41,10 @@ def at_most(
     return Row(goal=goal, value=value, unit=unit, peer=peer, ratio=ratio, met=value <= limit, budget=budget, note=note)
 
 
-def faster(goal: str, unit: str, pairs: t.Sequence[tuple[float, float | None]], least: float, note: str) -> Row:
-    """Seconds of (here, peer), measured in turns: the median of the pairs' ratios has to reach C(least)."""
+def in_turns(
+    goal: str, unit: str, pairs: t.Sequence[tuple[float, float | None]], *, least: float | None = None, note: str = ""
+) -> Row:
+    """Seconds of (here, peer), measured in turns: the median of the pairs' ratios has to reach C(least), if given."""
     ratios = [peer / here for here, peer in pairs if peer is not None]
     peers = [peer for _here, peer in pairs if peer is not None]
     ratio = statistics.median(ratios) if ratios else None
@@ -52,8 +54,8 @@ def faster(goal: str, unit: str, pairs: t.Sequence[tuple[float, float | None]], 
         unit=unit,
         peer=round(statistics.median(peers), 2) if peers else None,
         ratio=None if ratio is None else round(ratio, 2),
-        met=None if ratio is None else ratio >= least,
-        budget=f"ratio >= {least:g}",
+        met=None if ratio is None or least is None else ratio >= least,
+        budget="" if least is None else f"ratio >= {least:g}",
         note=note,
     )
 

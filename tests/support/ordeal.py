@@ -26,7 +26,7 @@ class Effect(t.NamedTuple):
 
 def on(effect: str, request: str = "* ", **options: t.Any) -> Effect:
     """C(on("fail_task", "POST /qemu$", exitstatus="…"))."""
-    method, _, path = request.partition(" ")
+    method, _unused, path = request.partition(" ")
     return Effect(effect, method, path, options)
 
 
@@ -118,7 +118,7 @@ def listed(site: Site, tokens: tuple[str, ...]) -> list[str]:
     """What stock() has to list."""
     found: list[str] = []
     for token in tokens:
-        word, _, rest = token.partition(" ")
+        word, _unused, rest = token.partition(" ")
         if token == "image":
             found.append(file(site.digest))
         elif token == "old image":

@@ -177,7 +177,9 @@ class Site:
             assert f"VM {old}" in left, f"VM {old} is still current, which is not said: {left!r}"
 
     def _ours(self, vmid: int) -> bool:
-        return "```homelab" in str(self.cluster.vms[vmid].config.get("description", "")) or not self.cluster.vms[vmid].name
+        return (
+            "```homelab" in str(self.cluster.vms[vmid].config.get("description", "")) or not self.cluster.vms[vmid].name
+        )
 
     def assert_whole(self) -> None:
         """One current generation, a template on base disks; every disk in some VM's config; no lock, no task."""
@@ -257,7 +259,7 @@ def _patched(site: Site) -> Iterator[None]:
     }
     active = []
     for name, value in patches.items():
-        module, _, attribute = name.rpartition(".")
+        module, _unused, attribute = name.rpartition(".")
         active.append(mock.patch.object(importlib.import_module(f"{UTILS}.{module}"), attribute, value))
     for patch in active:
         patch.start()

@@ -196,6 +196,11 @@ def lines_of(result: Result, side: str) -> dict[str, t.Any]:
     return result["diff"][side][f"{LINE}@pve1"]
 
 
+def warnings_of(result: Result) -> list[str]:
+    """The texts of the warnings, which newer versions of ansible-core wrap."""
+    return [one if isinstance(one, str) else one["event"]["msg"] for one in result.get("warnings", [])]
+
+
 @pytest.fixture(scope="session")
 def bench_vendor() -> Iterator[Vendor]:
     """One vendor for all; each bench clears it."""

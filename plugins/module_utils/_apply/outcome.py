@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .._plan.plan import Step
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
@@ -19,10 +21,23 @@ class Outcome:
 
 
 class ApplyFailed(Exception):
-    """A plan stopped half-way: C(cause), what was C(done) and what was C(left) behind, in words."""
+    """A plan stopped half-way: C(cause), what was C(done), what was C(left) behind, and what helps, in words.
 
-    def __init__(self, cause: Exception, *, done: tuple[str, ...] = (), left: tuple[str, ...] = ()) -> None:
-        super().__init__(str(cause))
+    C(step) is the one that failed.
+    """
+
+    def __init__(
+        self,
+        cause: Exception,
+        *,
+        done: tuple[str, ...] = (),
+        left: tuple[str, ...] = (),
+        advice: str = "",
+        step: Step | None = None,
+    ) -> None:
+        super().__init__(f"{str(cause).rstrip().rstrip('.')}. {advice}" if advice else str(cause))
         self.cause = cause
         self.done = done
         self.left = left
+        self.advice = advice
+        self.step = step

@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial, singledispatchmethod
 from typing import Any
 
 from .._images.errors import ImageError
-from .._model.identity import Identity, State, read_identity, tagged_state
+from .._model.identity import TAG_GENERATION, Identity, State, read_identity, tag_value, tagged_state
 from .._model.template import Generation, TemplateLine
 from .._model.vm_config import VmConfig
 from .._plan.build import create_params, disk_size
@@ -21,7 +21,11 @@ from .._plan.steps import Adopt, Build, Configure, Destroy, FetchImage, Publish,
 from .._plan.template import identity_view
 from .._pve.client import Client, api_path
 from .._pve.errors import ApiError, DeadlineExceeded, Kind, ProxmoxError, TaskFailed
+from .._read.cluster import read_cluster
+from .._read.templates import line_rows
+from .advice import advice
 from .images import Fetcher, put_image
+from .leftovers import not_removed, out_of_time, stays_of_image, stays_of_steps, unproven
 from .outcome import ApplyFailed, Outcome
 
 MAX_CLASHES = 50
@@ -32,15 +36,25 @@ class NotAsPlanned(ProxmoxError):
     """The server did what was asked and the result is not what the plan says."""
 
 
+class Overtaken(ProxmoxError):
+    """Another run builds, or has built, the same line meanwhile. The plan has to be made again."""
+
+
 def apply_templates(client: Client, plan: Plan, fetch: Fetcher) -> Outcome:
     """Carry out the steps of a template plan in order. Raises ApplyFailed with what was done and what is left."""
     work = _Work(client, fetch, dict(plan.result["templates"]))
     done: list[str] = []
-    for step in plan.steps:
+    for number, step in enumerate(plan.steps):
         try:
             work.do(step)
         except (ProxmoxError, ImageError) as cause:
-            raise ApplyFailed(cause, done=(*done, *work.partly), left=work.clean_up(cause)) from cause
+            raise ApplyFailed(
+                cause,
+                done=(*done, *work.partly),
+                left=work.clean_up(plan.steps[number:], cause),
+                advice=advice(step, cause, identity=client.identity, vmid=work.at),
+                step=step,
+            ) from cause
         done.append(step.describe())
     return Outcome(result={"templates": work.results}, warnings=tuple(work.warnings))
 
@@ -54,6 +68,9 @@ class _Work:
         self.results = results
         self.warnings: list[str] = []
         self.partly: list[str] = []
+        self.at: int | None = None
+        """The VM that the step under way writes to."""
+        self._published: set[str] = set()
         self._made: dict[str, tuple[Identity, VmConfig]] = {}
         self._open: tuple[TemplateLine, int, Identity] | None = None
 
@@ -71,7 +88,7 @@ class _Work:
         identity = replace(step.identity, vmid=vmid)
         self._open = (step.line, vmid, identity)
         self.partly.append(f"created VM {vmid}")
-        self._set_password(step.line, vmid)
+        self._refuse_rivals(step, vmid)
         self._grow(step.line, vmid)
         self._task("POST", step.line, vmid, "template", task="qmtemplate")
         config = self._config(step.line.place.node, vmid)
@@ -91,7 +108,11 @@ class _Work:
             identity, config = self._made[line.key]
         identity = replace(identity, deadline="")
         changes = publish_changes(line, identity, config)
+        if line.password is not None:
+            # Not in the create call: Proxmox VE stores a password in plain text there, and hashed on a PUT.
+            changes["cipassword"] = line.password.value
         self._write(line.place.node, identity.vmid, changes, digest=config.digest)
+        self._published.add(line.key)
         self._report(line, identity, changes)
 
     @do.register
@@ -124,21 +145,19 @@ class _Work:
         for result in self.results.values():
             _forget(result, generation)
 
-    def clean_up(self, cause: Exception) -> tuple[str, ...]:
+    def clean_up(self, pending: Sequence[Step], cause: Exception) -> tuple[str, ...]:
         """Remove the build that failed, if it is ours and worth nothing; returns what stays, in words."""
-        left = [
-            f"VM {identity.vmid} is complete but not published, the next run publishes it"
-            for key, (identity, _config) in self._made.items()
-            if self.results[key].get("current") is None or self.results[key]["current"]["vmid"] != identity.vmid
-        ]
+        left = list(stays_of_image(pending[0], cause))
         if self._open is not None:
             left += self._discard(*self._open, cause)
-        return tuple(left)
+        made = {key: identity.vmid for key, (identity, _config) in self._made.items()}
+        return (*left, *stays_of_steps(pending, made, self._published))
 
     def _create(self, step: Build) -> int:
         place = step.line.place
         path = api_path("nodes", place.node, "qemu")
         for vmid in _candidates(step):
+            self.at = vmid
             self._open = (step.line, vmid, replace(step.identity, vmid=vmid))
             create = partial(
                 self.client.run, "POST", path, create_params(step, vmid), node=place.node, type="qmcreate", id=vmid
@@ -157,10 +176,12 @@ class _Work:
             "every VMID that was tried is taken by a guest that these credentials do not see. Give a free vmid_range"
         )
 
-    def _set_password(self, line: TemplateLine, vmid: int) -> None:
-        # Not in the create call: Proxmox VE stores a password in plain text there, and hashed on a PUT.
-        if line.password is not None:
-            self._write(line.place.node, vmid, {"cipassword": line.password.value})
+    def _refuse_rivals(self, step: Build, vmid: int) -> None:
+        """Now that this build can be seen, look for one of another run: of two that overlap, one sees the other."""
+        for row in line_rows(step.line, read_cluster(self.client)):
+            known = tag_value(row.tags, TAG_GENERATION) in step.generations
+            if row.vmid != vmid and not known and tagged_state(row.tags) in (State.BUILDING, State.CURRENT):
+                raise Overtaken(f"{step.line.subject}: another run has meanwhile made VM {row.vmid} of this line")
 
     def _grow(self, line: TemplateLine, vmid: int) -> None:
         size = disk_size(line)
@@ -201,10 +222,12 @@ class _Work:
     def _write(
         self, node: str, vmid: int, changes: dict[str, str], *, delete: tuple[str, ...] = (), digest: str | None = None
     ) -> None:
+        self.at = vmid
         self.client.retry_locked(lambda: self.client.write_config(node, vmid, changes, delete=delete, digest=digest))
 
     def _remove(self, node: str, vmid: int, identity: Identity) -> bool:
         """Destroy a VM after one more look that it is the one that was meant. Returns whether there was one."""
+        self.at = vmid
         try:
             config = self._config(node, vmid)
         except ApiError as error:
@@ -230,23 +253,18 @@ class _Work:
         return True
 
     def _discard(self, line: TemplateLine, vmid: int, identity: Identity, cause: Exception) -> list[str]:
-        where = f"VM {vmid} on {line.place.node}, state building"
+        node = line.place.node
         if isinstance(cause, DeadlineExceeded):
-            return [f"{where}: the time was up; run again to finish or remove it"]
+            return [out_of_time(node, vmid, cause)]
+        at = self.at
         try:
-            config = self._config(line.place.node, vmid)
-            ours = read_identity(vmid, config.description)
-            building = tagged_state(config.tags.as_set()) is State.BUILDING
-            if not isinstance(ours, Identity) or ours.run != identity.run or not building:
-                return []
-            self._remove(line.place.node, vmid, identity)
-        except ApiError as error:
-            if error.kind in (Kind.NOT_FOUND, Kind.PERMISSION):
-                return []
-            return [f"{where}: it could not be removed ({error}); run again to remove it"]
+            ours, told = unproven(self.client, node, vmid, identity.run)
+            if ours:
+                self._remove(node, vmid, identity)
         except ProxmoxError as error:
-            return [f"{where}: it could not be removed ({error}); run again to remove it"]
-        return []
+            told = not_removed(node, vmid, error)
+        self.at = at
+        return [told] if told else []
 
     def _report(self, line: TemplateLine, identity: Identity, changes: Any) -> None:
         result = self.results[line.key]

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO
 
 from .._model.image import Digest, ResolvedImage
 from .errors import DigestMismatch, FetchFailed, LockTimeout, NoSpace, TooBig, Truncated, WorkDirectory
@@ -24,7 +24,7 @@ from .http import CHUNK, Clock, Http
 from .qcow2 import describe_other
 from .urls import display_url
 
-Progress: TypeAlias = "Callable[[str, int, int | None], None]"
+Progress = Callable[[str, int, "int | None"], None]
 """Called with a stage (C(download), C(unpack), C(verify)), the bytes done and the bytes in all, where known."""
 
 RESERVE = 64 * 2**20

@@ -60,6 +60,8 @@ class Build:
     """As published, but for the VMID."""
     volid: str
     taken: frozenset[int]
+    generations: frozenset[str]
+    """The generation tags of this line's VMs that were there when the plan was made."""
     version: str
 
     def describe(self) -> str:

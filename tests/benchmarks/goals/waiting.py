@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import importlib
 import statistics
 import sys
 import time
 import typing as t
+from dataclasses import replace
 from types import SimpleNamespace
 
 from ..lab import LATENCY, NODE, Lab
@@ -84,11 +86,7 @@ def _with_ratio(row: Row, lost: t.Sequence[Lost]) -> Row:
     if not both:
         return row
     ratio = statistics.median((one.peer or 0) / max(one.here, 0.001) for one in both)
-    peer = _milliseconds(one.peer or 0 for one in both)
-    return Row(
-        goal=row.goal, value=row.value, unit=row.unit, peer=peer, ratio=round(ratio, 1), met=row.met, budget=row.budget,
-        note=row.note,
-    )  # fmt: skip
+    return replace(row, peer=_milliseconds(one.peer or 0 for one in both), ratio=round(ratio, 1))
 
 
 def _milliseconds(values: t.Iterable[float]) -> float:
@@ -105,9 +103,9 @@ def _lost(lab: Lab, here: Waiter, peer: Waiter | None, length: float) -> Lost:
 
 
 def _our_waiter(lab: Lab) -> Waiter:
-    client_of = _import(f"{UTILS}.client").Client
-    transport = _import(f"{UTILS}.transport").ProxmoxerTransport
-    connection = _import(f"{UTILS}.auth").from_options(lab.line()[0]["homelab.proxmox.vm_template"])
+    client_of = importlib.import_module(f"{UTILS}.client").Client
+    transport = importlib.import_module(f"{UTILS}.transport").ProxmoxerTransport
+    connection = importlib.import_module(f"{UTILS}.auth").from_options(lab.line()[0]["homelab.proxmox.vm_template"])
     client = client_of(transport(connection))
 
     def wait() -> tuple[str, float]:
@@ -125,7 +123,7 @@ def _peer_waiter(lab: Lab) -> Waiter | None:
         return None
     if str(lab.peer.path) not in sys.path:
         sys.path.append(str(lab.peer.path))
-    kvm = _import("ansible_collections.community.proxmox.plugins.modules.proxmox_kvm")
+    kvm = importlib.import_module("ansible_collections.community.proxmox.plugins.modules.proxmox_kvm")
     options = lab.two_tasks("unused")[0]["community.proxmox.proxmox_kvm"]
     params = {"api_otp": None, "api_password": None, "api_timeout": 30, **options, "state": "present", "timeout": 60}
 
@@ -141,12 +139,6 @@ def _peer_waiter(lab: Lab) -> Waiter | None:
         return upid, time.monotonic()
 
     return wait
-
-
-def _import(name: str) -> t.Any:
-    import importlib  # noqa: PLC0415
-
-    return importlib.import_module(name)
 
 
 FAILURE = "unable to create VM - copy failed: qemu-img: error while writing at byte 0: No space left on device"
@@ -167,14 +159,14 @@ def failed_task(lab: Lab) -> t.Iterator[Row]:
     peer = [_failure(lab, lab.two_tasks(lab.images()[0], **patience))] if lab.peer.path else []
     late, logged = [one[0] for one in ours], [one[1] for one in ours]
     peer_late = round(peer[0][0], 2) if peer else None
-    waits = "its default of 30" if lab.full else "only timeout=5 instead of its default of 30, FULL=1 gives it that"
+    waits = "its default of 30 polls" if lab.full else "timeout=5, not its default of 30 (FULL=1), and waits it out"
     yield at_most(
         "G11",
         round(statistics.median(late), 2),
         "s from a task's end to its report",
         1.0,
         peer=peer_late,
-        note=f"median of 3, to the moment at which Ansible has the result; the peer got {waits}: it never looks for failure",
+        note=f"median of 3, to the moment at which Ansible has the result; the peer got {waits}",
     )
     lines = min(len(LOG) if found else 0 for found in logged)
     yield Row(

@@ -69,7 +69,7 @@ def main() -> None:
         }  # fmt: skip
         print(json.dumps(facts), flush=True)
         if options.stay:
-            signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+            signal.signal(signal.SIGTERM, lambda *_unused: sys.exit(0))
             signal.pause()
         sys.stdin.read()
 

@@ -118,7 +118,7 @@ class AccessMixin(AccessApi):
         return session["user"]
 
     def _token_of(self, header: str) -> str:
-        authid, _, secret = header[len("PVEAPIToken") :].lstrip("= ").partition("=")
+        authid, _unused, secret = header[len("PVEAPIToken") :].lstrip("= ").partition("=")
         token = self.access.token(authid)
         if (
             token is None

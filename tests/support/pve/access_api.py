@@ -107,7 +107,7 @@ class AccessApi:
             self._acc_need_token(name)
 
     def _acc_need_token(self, authid: str) -> Token:
-        owner, _, name = authid.partition("!")
+        owner, _unused, name = authid.partition("!")
         self.access.user(owner)
         token = self.access.token(authid)
         if token is None:

@@ -154,7 +154,7 @@ class AccessModel:
 
     def token(self, authid: str) -> Token | None:
         """The token's settings, or None for an unknown token."""
-        owner, _, name = authid.partition("!")
+        owner, _unused, name = authid.partition("!")
         known = self.users[owner].tokens.get(name) if owner in self.users else None
         return known or (Token(privsep=0) if authid in self.secrets and owner in self.users else None)
 
@@ -185,7 +185,7 @@ class AccessModel:
 
     def _with_pools(self, authid: str, path: str, roles: dict[str, int]) -> dict[str, int]:
         """Add what a pool gives its members; NoAccess on either side wins."""
-        kind, _, name = path.lstrip("/").partition("/")
+        kind, _unused, name = path.lstrip("/").partition("/")
         if kind not in ("vms", "storage") or not name or "NoAccess" in roles:
             return roles
         inherited: dict[str, int] = {}
@@ -258,14 +258,14 @@ class AccessModel:
 
     def add_token(self, authid: str, token: Token, secret: str | None = None) -> str:
         """Store a token and return its secret (a random UUID, as the server makes)."""
-        owner, _, name = authid.partition("!")
+        owner, _unused, name = authid.partition("!")
         self.user(owner).tokens[name] = token
         self.secrets[authid] = secret or str(uuid.uuid4())
         return self.secrets[authid]
 
     def drop_token(self, authid: str) -> None:
         """Forget a token; the server leaves its ACL entries to the next rewrite of user.cfg, which drops them."""
-        owner, _, name = authid.partition("!")
+        owner, _unused, name = authid.partition("!")
         self.users[owner].tokens.pop(name, None)
         self.secrets.pop(authid, None)
         self.forget(("token", authid))
@@ -292,7 +292,7 @@ class AccessModel:
 def modifiers(path: str) -> tuple[str, ...]:
     """Privileges of which one allows to change the ACL of a path."""
     kinds = {"storage": "Datastore.Allocate", "vms": "VM.Allocate", "pool": "Pool.Allocate"}
-    kind, _, name = path.lstrip("/").partition("/")
+    kind, _unused, name = path.lstrip("/").partition("/")
     return ("Permissions.Modify", kinds[kind]) if name and kind in kinds else ("Permissions.Modify",)
 
 

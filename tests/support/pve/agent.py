@@ -157,7 +157,7 @@ def interfaces(vm: Vm) -> list[dict[str, t.Any]]:
 
 
 def address_row(name: str, mac: str, address: str) -> dict[str, t.Any]:
-    host, _, prefix = address.partition("/")
+    host, _unused, prefix = address.partition("/")
     return {
         "name": name,
         "hardware-address": mac,

@@ -174,7 +174,7 @@ class CloneMixin:
 
     def link_lines(self, volid: str, base: str, origin: Volume) -> list[str]:
         """What a directory storage prints for an overlay (recorded)."""
-        storage, _, name = volid.partition(":")
+        storage, _unused, name = volid.partition(":")
         own = name.removeprefix(base + "/")
         vmid, filename = own.split("/")
         path = self._volume_path(storage, own, "images")

@@ -168,7 +168,9 @@ class ConfigMixin:
         if live and old and split_drive(old)[0] != volume:
             self.drop_drive(vm, key, old)
         self.write(vm, key, new, live=live)
-        unused = [name for name in vm.config if UNUSED.fullmatch(name) and str(vm.config[name]).split(",")[0] == volume]
+        unused = [
+            name for name in vm.config if UNUSED.fullmatch(name) and str(vm.config[name]).partition(",")[0] == volume
+        ]
         for name in unused:
             del vm.config[name]
         devices = boot_devices(vm.wanted())

@@ -198,7 +198,7 @@ class DisksMixin:
 
     def allocation_lines(self, volid: str, node: str) -> list[str]:
         """What the storage's tools print for a new volume."""
-        storage, _, name = volid.partition(":")
+        storage, _unused, name = volid.partition(":")
         store = self.storages[storage]
         if store["type"] in ("lvm", "lvmthin"):
             return [f'  Logical volume "{name}" created.']

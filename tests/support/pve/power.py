@@ -164,7 +164,7 @@ class PowerMixin:
 
 def missing_volume(cluster: t.Any, volid: str) -> str:
     """What a start says of a volume that is gone; for files as recorded, for block storages lvm's own words."""
-    storage, _, name = volid.partition(":")
+    storage, _unused, name = volid.partition(":")
     store = cluster.storages.get(storage)
     if store is None:
         return f"storage '{storage}' does not exist"

@@ -145,7 +145,7 @@ class QemuMixin:
     def base_at_create(self, work: Work, conf: dict[str, t.Any], fresh: list[str]) -> None:
         """template=1 at create makes bases of newly allocated disks only, never of imported ones (measured)."""
         for key in fresh:
-            volid = conf[key].split(",")[0]
+            volid = conf[key].partition(",")[0]
             if self.storages[volid.split(":")[0]]["type"] == "lvm":
                 raise die("can't create base images in lvm storage")
             new, _line = self.make_base(volid, work.vm.node)
@@ -215,7 +215,7 @@ class QemuMixin:
     def destroy_volumes(self, vm: Vm, unreferenced: bool, log: list[str]) -> None:
         """Free what the config and the snapshots name (not ISOs), unused disks, and on demand everything of that id."""
         volids = [volid for config in (vm.config, *vm.snapshots.values()) for _key, volid, _props in vm.drives(config)]
-        volids += [str(vm.config[key]).split(",")[0] for key in sorted(filter(UNUSED.fullmatch, vm.config))]
+        volids += [str(vm.config[key]).partition(",")[0] for key in sorted(filter(UNUSED.fullmatch, vm.config))]
         if unreferenced:
             owned = self.volumes(vm.node)
             volids += [

@@ -27,7 +27,7 @@ class Exchange(t.NamedTuple):
 
     @property
     def token(self) -> str:
-        return str(self.request.get("as") or "root@pam!lab").split(" ")[0]
+        return str(self.request.get("as") or "root@pam!lab").partition(" ")[0]
 
 
 def load(name: str) -> list[Exchange]:

@@ -165,7 +165,7 @@ def is_upid(value: t.Any) -> bool:
 
 
 def pairs_of(params: dict[str, t.Any] | list[list[t.Any]]) -> list[tuple[str, t.Any]]:
-    return [(key, value) for key, value in (params.items() if isinstance(params, dict) else params)]
+    return [(pair[0], pair[1]) for pair in (params.items() if isinstance(params, dict) else params)]
 
 
 def expanded(value: t.Any) -> t.Any:

@@ -196,4 +196,4 @@ class StatusMixin:
 
 def memory_of(vm: Vm) -> int:
     """MiB; 512 without an option."""
-    return int(str(vm.config.get("memory", 512)).split(",")[0].removeprefix("current="))
+    return int(str(vm.config.get("memory", 512)).partition(",")[0].removeprefix("current="))

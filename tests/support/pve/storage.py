@@ -78,13 +78,13 @@ class StorageMixin:
         }
 
     def volume(self, volid: str, node: str) -> Volume | None:
-        storage, _, name = volid.partition(":")
+        storage, _unused, name = volid.partition(":")
         return self.shelf(storage, node).get(name) if storage in self.storages else None
 
     def put_file(self, volid: str, data: bytes, *, node: str | None = None) -> Volume:
         """Lay a file on a storage, e.g. ``local:import/x.qcow2``; on the first node unless one is named."""
         node = node or next(iter(self.nodes))
-        storage, _, name = volid.partition(":")
+        storage, _unused, name = volid.partition(":")
         path = self.place(storage, node, name)
         path.write_bytes(data)
         return self.enter(storage, node, name, path)
@@ -98,7 +98,7 @@ class StorageMixin:
 
     def enter(self, storage: str, node: str, name: str, path: Path) -> Volume:
         """List a file that lies at ``path`` as a volume."""
-        content, _, filename = name.partition("/")
+        content, _unused, filename = name.partition("/")
         size = path.stat().st_size
         volume = Volume(content, file_format(content, filename), size, now(), used=size, path=path)
         owner = re.match(r"vzdump-\w+-(\d+)-", filename) if content == "backup" else None
@@ -133,7 +133,7 @@ class StorageMixin:
 
     def free(self, volid: str, node: str) -> str | None:
         """Delete a volume; returns the log line of the storage, None for a volume that was not there."""
-        storage, _, name = volid.partition(":")
+        storage, _unused, name = volid.partition(":")
         if storage not in self.storages:
             return None
         volume = self.shelf(storage, node).pop(name, None)
@@ -147,7 +147,7 @@ class StorageMixin:
 
     def make_base(self, volid: str, node: str) -> tuple[str, str | None]:
         """vdisk_create_base: (new volume id, log line); a storage without the feature leaves the volume alone."""
-        storage, _, name = volid.partition(":")
+        storage, _unused, name = volid.partition(":")
         store = self.storages[storage]
         new = name if store["type"] == "lvm" else to_base(name)
         if new == name:
@@ -160,7 +160,7 @@ class StorageMixin:
 
     def dependants(self, volid: str, node: str) -> list[str]:
         """Volume ids of the linked clones that the storage itself knows of (LVM-thin knows none)."""
-        storage, _, name = volid.partition(":")
+        storage, _unused, name = volid.partition(":")
         return [f"{storage}:{other}" for other in self.shelf(storage, node) if base_of(other) == name]
 
     # ---------------------------------------------------------------- space

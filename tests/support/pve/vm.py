@@ -87,7 +87,7 @@ class Vm(FakeVm):
 
     def agent_enabled(self) -> bool:
         """Is the guest agent switched on in the config (``1``, ``enabled=1``)?"""
-        first = str(self.config.get("agent", "0")).split(",")[0]
+        first = str(self.config.get("agent", "0")).partition(",")[0]
         return first.removeprefix("enabled=") == "1"
 
     def wanted(self) -> dict[str, t.Any]:

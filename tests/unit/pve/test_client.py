@@ -56,7 +56,8 @@ def test_booleans_are_digits_and_nones_are_not_sent(method: str) -> None:
 def test_reads_take_their_parameters_by_name() -> None:
     api, wire = client(Call("GET", "/cluster/resources", [], params={"type": "vm", "path": 1}))
     with wire:
-        assert api.get("/cluster/resources", **{"type": "vm", "path": True, "other": None}) == []
+        given = {"type": "vm", "path": True, "other": None}
+        assert api.get("/cluster/resources", **given) == []
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def test_a_json_array_is_a_list_of_tags(made: Api) -> None:
 
 def test_a_new_mac_each_time_net_has_none(made: Api) -> None:
     seen = {made.config(100)["net0"]}
-    for _ in range(2):
+    for _unused in range(2):
         made.ok("PUT", CONFIG, net0="virtio,bridge=vmbr0")
         seen.add(made.config(100)["net0"])
     assert len(seen) == 3

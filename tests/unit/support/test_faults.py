@@ -48,7 +48,7 @@ def task(client: Client, response: requests.Response) -> dict:
 def test_cut_before_leaves_no_trace_and_cut_after_has_been_done(client: Client, faults: Faults) -> None:
     faults.add("cut_before", "POST", "^/pools$")
     faults.add("cut_after", "POST", "^/pools$", nth=2)
-    for _ in range(2):
+    for _unused in range(2):
         with pytest.raises(requests.ConnectionError):
             client.root("POST", "/pools", poolid="p")
         found = [row["poolid"] for row in client.root("GET", "/pools").json()["data"]]
@@ -202,14 +202,14 @@ def test_a_sweep_over_every_request_number(client: Client, faults: Faults) -> No
     for number in range(3):
         faults.reset()
         faults.add("status", at=number, code=500, message="swept")
-        assert [client.root("GET", "/version").status_code for _ in range(3)].index(500) == number
+        assert [client.root("GET", "/version").status_code for _unused in range(3)].index(500) == number
         assert faults.index == 3
         faults.assert_all_fired()
 
 
 def test_times_and_unfired_faults(client: Client, faults: Faults) -> None:
     always = faults.add("status", "GET", "^/version$", times=None, code=500, message="x")
-    assert {client.root("GET", "/version").status_code for _ in range(4)} == {500}
+    assert {client.root("GET", "/version").status_code for _unused in range(4)} == {500}
     assert (always.fired, always.matched) == (4, 4)
     faults.add("cut_before", "GET", "^/nosuch$")
     with pytest.raises(AssertionError, match="nosuch"):

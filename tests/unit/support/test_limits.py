@@ -24,7 +24,7 @@ def server() -> t.Iterator[Server]:
 
 def at_once(server: Server, count: int, path: str) -> float:
     """Seconds that ``count`` simultaneous requests take, each on its own connection."""
-    clients = [Client(server) for _ in range(count)]
+    clients = [Client(server) for _unused in range(count)]
     for client in clients:
         client.root("GET", "/version")
     server.cluster.meter.reset()
@@ -54,7 +54,7 @@ def test_status_polls_per_second(server: Server) -> None:
         log.append("x")
 
     upid = server.call(cluster.run_task, "pve1", "test", "1", "root@pam!test", body)
-    for _ in range(3):
+    for _unused in range(3):
         assert client.root("GET", f"/nodes/pve1/tasks/{upid}/status").status_code == 200
     assert sum(cluster.meter.polls_per_second().values()) == 3
 
@@ -63,7 +63,7 @@ def test_a_connection_serves_a_limited_number_of_requests(server: Server) -> Non
     client, cluster = Client(server), server.cluster
     assert cluster.limits.requests_per_connection == 100
     cluster.limits.requests_per_connection = 3
-    closing = [client.root("GET", "/version").headers.get("Connection") == "close" for _ in range(7)]
+    closing = [client.root("GET", "/version").headers.get("Connection") == "close" for _unused in range(7)]
     assert closing == [False, False, True] * 2 + [False]
     assert cluster.meter.connections == 3
 

@@ -121,7 +121,7 @@ def test_shared_storages_clone_to_other_nodes(api: Api) -> None:
 def test_two_clones_race_for_one_id(api: Api) -> None:
     template(api, "local-lvm")
     api.cluster.durations["qmclone"] = 0.05
-    upids = [api.ok("POST", QEMU + "/100/clone", newid=101) for _ in range(2)]
+    upids = [api.ok("POST", QEMU + "/100/clone", newid=101) for _unused in range(2)]
     ends = sorted(api.end_of(upid).status for upid in upids)
     assert ends == ["OK", "unable to create VM 101: config file already exists"]
     assert list(api.cluster.vms) == [100, 101]

@@ -217,9 +217,8 @@ def test_descriptions() -> None:
     ],
 )
 def test_values_of_one_key_compare_by_meaning(key: str, one: object, other: object, same: bool) -> None:
-    assert same_value(key, one, other) is same
-    reversed_pair = (other, one)
-    assert same_value(key, *reversed_pair) is same
+    for left, right in ((one, other), (other, one)):
+        assert same_value(key, left, right) is same
 
 
 def test_codecs_of_keys() -> None:

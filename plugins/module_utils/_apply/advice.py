@@ -1,0 +1,112 @@
+# Copyright (c) 2026, the homelab.proxmox contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the user can do about a step that failed: the option that it stands in, its value, and what would be right."""
+
+from __future__ import annotations
+
+from .._images.errors import DigestMismatch, ImageError
+from .._model.image import CloudImage
+from .._plan.plan import Step
+from .._plan.steps import Adopt, Build, Configure, Destroy, FetchImage, Publish, RemoveImage, Retire
+from .._pve.errors import ApiError, Kind, TaskFailed
+
+_ANYWHERE = {
+    Kind.NO_QUORUM: "The cluster has too few nodes online to be written to (pvecm status). Run again when it has",
+    Kind.BUSY: "The node has too much to do at once. Run again later",
+    Kind.AUTH: "Check api_user and api_password, or api_token_id and api_token_secret",
+    Kind.DIGEST_MISMATCH: "Somebody else keeps changing this VM. Run again when nobody else writes to it",
+}
+
+
+def advice(
+    step: Step, error: Exception, *, identity: str, vmid: int | None = None, image_storage: str = "image_storage"
+) -> str:
+    """One or two sentences, empty where the message already says it all.
+
+    C(identity) is the user or token that acts, C(vmid) the VM that the step was at; C(image_storage) is how the door
+    calls the storage of an image.
+    """
+    if isinstance(error, ImageError):
+        return _image_advice(step, error)
+    if not isinstance(error, ApiError | TaskFailed):
+        return ""
+    kind = error.kind
+    if kind in _ANYWHERE:
+        return _ANYWHERE[kind]
+    if kind is Kind.PERMISSION:
+        option = "api_token_id" if "!" in identity else "api_user"
+        return f"{option}={identity!r} lacks a privilege. The playbook homelab.proxmox.access grants what is needed"
+    if kind is Kind.NODE_DOWN:
+        return f"node={_node(step)!r}: the node does not answer. Check that it is online and run again"
+    if isinstance(step, FetchImage | RemoveImage):
+        return _storing(step, kind, image_storage)
+    return _building(step, kind, vmid)
+
+
+def _storing(step: FetchImage | RemoveImage, kind: Kind, option: str) -> str:
+    if kind is Kind.NO_SPACE:
+        return f"{option}={step.storage!r}: it has no space left. Free some, or name another storage"
+    if kind is Kind.NOT_SUPPORTED:
+        return f"{option}={step.storage!r}: it does not take disk images as files. Run: pvesm status --content import"
+    if isinstance(step, RemoveImage):
+        return ""
+    if kind is Kind.CHECKSUM:
+        return _untrue(step)
+    if kind is Kind.DOWNLOAD:
+        return (
+            f"{_source(step.image)}: node {step.node} cannot fetch it. "
+            "Check that the node reaches this address, or set transfer to upload"
+        )
+    return ""
+
+
+def _untrue(step: FetchImage) -> str:
+    return (
+        f"{_source(step.image)}: what {step.source.url} gives is not what its checksum says ({step.source.digest}), "
+        "so it was changed on one side, or the vendor is publishing right now. Nothing of it was kept. Compare the "
+        "checksum with the vendor's, and run again"
+    )
+
+
+def _building(step: Step, kind: Kind, vmid: int | None) -> str:
+    if kind is Kind.LOCKED:
+        return (
+            f"Another operation holds the lock of VM {vmid}. Run again when it has ended; "
+            f"a lock that nobody holds any more goes by: qm unlock {vmid}"
+        )
+    if kind is Kind.PROTECTED:
+        return f"Run: qm set {vmid} --protection 0"
+    if not isinstance(step, Build):
+        return ""
+    place = step.line.place
+    if kind is Kind.NO_SPACE:
+        return f"storage={place.storage!r}: it has no space left. Free some, or name another storage"
+    if kind is Kind.NOT_SUPPORTED:
+        return f"storage={place.storage!r}: it cannot hold a template. Name another storage"
+    if kind is Kind.ALREADY_EXISTS and place.vmid is not None:
+        return f"vmid={place.vmid}: another client took it meanwhile. Choose a free one, or give vmid_range instead"
+    return ""
+
+
+def _image_advice(step: Step, error: ImageError) -> str:
+    if not isinstance(step, FetchImage):
+        return ""
+    if isinstance(error, DigestMismatch):
+        return _untrue(step)
+    return f"{_source(step.image)} was to be fetched here, verified and uploaded; nothing of it was stored"
+
+
+def _source(image: CloudImage) -> str:
+    return f"url={image.url!r}" if image.family == "own" else f"image={image.id!r}"
+
+
+def _node(step: Step) -> str:
+    match step:
+        case FetchImage() | RemoveImage():
+            return step.node
+        case Destroy():
+            return step.generation.row.node
+        case Build() | Publish() | Retire() | Configure() | Adopt():
+            return step.line.place.node
+    return ""
