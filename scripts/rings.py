@@ -102,7 +102,7 @@ RINGS = (
     Ring(
         "doors",
         180,
-        pytest=(*(f"tests/unit/{name}" for name in SLOWER), "tests/contract", "tests/playbooks", "-n", "2"),
+        pytest=(*(f"tests/unit/{n}" for n in SLOWER), "tests/doors", "tests/contract", "tests/playbooks", "-n", "2"),
     ),
     Ring("lint", 60, tools=LINT),
     Ring("sanity", 120, tools=(Tool("ansible-test sanity", (str(BIN / "python"), "scripts/sanity.py")),)),

@@ -10,12 +10,13 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.site import Site, open_site
+from tests.support.vendor import Vendor
 from tests.support.workbench import bench, bench_vendor
 
 __all__ = ["bench", "bench_vendor", "site"]
 
 
 @pytest.fixture
-def site() -> Iterator[Site]:
-    with open_site() as opened:
+def site(bench_vendor: Vendor) -> Iterator[Site]:
+    with open_site(bench_vendor) as opened:
         yield opened

@@ -282,9 +282,7 @@ def test_an_image_that_boots_by_uefi_only_gets_it_unasked(bench: Bench) -> None:
 # --- cloud-init
 
 
-def test_a_password_is_never_in_a_create_call_and_stored_hashed(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_password_is_never_in_a_create_call_and_stored_hashed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     logged: list[str] = []
     monkeypatch.setattr(AnsibleModule, "log", lambda _self, msg, log_args=None: logged.append(f"{msg}{log_args}"))
     result = bench.template(cipassword=PASSWORD)
@@ -510,7 +508,9 @@ def test_texts_from_templates_are_read_as_numbers_and_booleans(
     settled(bench, **given)
 
 
-@pytest.mark.parametrize("given", [{"cores": "many"}, {"protection": "perhaps"}, {"refresh": "sometimes"}, {"disc": {}}])
+@pytest.mark.parametrize(
+    "given", [{"cores": "many"}, {"protection": "perhaps"}, {"refresh": "sometimes"}, {"disc": {}}]
+)
 def test_what_cannot_be_read_ends_before_the_server_is_asked(bench: Bench, given: dict[str, Any]) -> None:
     result = bench.template(**given)
     assert result["failed"]

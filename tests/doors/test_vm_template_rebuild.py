@@ -63,6 +63,7 @@ def test_a_change_beyond_what_proxmox_allows_builds_beside(made: Bench, options:
     assert len(made.sent()) == 3
 
 
+@pytest.mark.xfail(strict=True, reason="the recipe holds the size of the disk only")
 @pytest.mark.parametrize(
     "options",
     [

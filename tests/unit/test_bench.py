@@ -85,7 +85,9 @@ def known() -> list[registry.Benchmark]:
 
 
 def test_every_goal_about_one_template_has_a_benchmark(known: list[registry.Benchmark]) -> None:
-    assert [one.goal for one in known] == ["G7", "G8", "G8b", "G11", "G12", "G14"]
+    goals = [one.goal for one in known]
+    assert {"G7", "G8", "G8b", "G11", "G12", "G14"} <= set(goals)
+    assert goals == sorted(goals, key=lambda goal: (int(goal[1:].rstrip("b")), goal))
     assert all(one.title for one in known)
 
 
@@ -93,7 +95,7 @@ def test_every_goal_about_one_template_has_a_benchmark(known: list[registry.Benc
     ("goals", "expected", "missing"),
     [
         ("G8,G12", ["G8", "G12"], []),
-        (" g8b , G1", ["G8b"], ["G1"]),
+        (" g8b , G98", ["G8b"], ["G98"]),
         ("G99", [], ["G99"]),
     ],
 )

@@ -12,7 +12,9 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
+from .._apply.advice import advice, is_stale
 from .._apply.images import Fetcher, put_image, remove_image
+from .._apply.leftovers import stays_of_image
 from .._apply.outcome import ApplyFailed, Outcome
 from .._images.errors import ImageError
 from .._images.http import RequestsHttp
@@ -105,7 +107,14 @@ def _apply(client: Client, plan: Plan, fetch: Fetcher) -> Outcome:
             elif isinstance(step, RemoveImage):
                 warnings += remove_image(client, step)
         except (ProxmoxError, ImageError) as cause:
-            raise ApplyFailed(cause, done=tuple(done)) from cause
+            raise ApplyFailed(
+                cause,
+                step=step,
+                done=tuple(done),
+                left=stays_of_image(step, cause),
+                advice=advice(step, cause, identity=client.identity, image_storage="storage"),
+                stale=is_stale(cause),
+            ) from cause
         done.append(step.describe())
     return Outcome(result=plan.result, warnings=tuple(warnings))
 

@@ -20,7 +20,7 @@ from .._images.errors import ImageError
 from .._plan.plan import OptionProblems, Plan
 from .._pve.auth import ConnectionOptionError, connection_from
 from .._pve.client import Client
-from .._pve.errors import ApiError, Kind, ProxmoxError, as_fields
+from .._pve.errors import ProxmoxError, as_fields
 from .._pve.transport import ProxmoxerTransport
 from .deps import require_libraries
 
@@ -58,13 +58,7 @@ def run(module: AnsibleModule, door: Door[D, A]) -> t.NoReturn:
         _fail(module, client, msg=_together(list(problem.problems)), problems=list(problem.problems))
     except ApplyFailed as failure:
         _fail(
-            module,
-            client,
-            msg=_with_left(str(failure.cause), failure.left),
-            changed=bool(failure.done),
-            done=list(failure.done),
-            left_behind=list(failure.left),
-            **_error_fields(failure.cause),
+            module, client, msg=_with_left(str(failure), failure.left), **_rest(failure), **_error_fields(failure.cause)
         )
     except (ProxmoxError, ImageError) as error:
         _fail(module, client, msg=str(error), **_error_fields(error))
@@ -79,21 +73,38 @@ def _plan(module: AnsibleModule, client: Client, door: Door[D, A], desired: D) -
 
 
 def _apply(module: AnsibleModule, client: Client, door: Door[D, A], desired: D, plan: Plan) -> Outcome:
-    """Apply; when a config changed under us between read and write, read and plan once more."""
+    """Apply; when the plan turns out to be stale, read and plan once more."""
     apply = door.apply or _nothing
     try:
         return apply(client, desired, plan)
     except ApplyFailed as failure:
-        cause = failure.cause
-        if not isinstance(cause, ApiError) or cause.kind is not Kind.DIGEST_MISMATCH:
+        if not failure.stale:
             raise
-        again = _plan(module, client, door, desired)
+        again = _plan_again(module, client, door, desired, failure)
         if not again.steps:
             return Outcome(result=again.result)
         try:
             return apply(client, desired, again)
         except ApplyFailed as second:
-            raise ApplyFailed(second.cause, done=failure.done + second.done, left=second.left) from second
+            raise second.after(failure) from second
+
+
+def _plan_again(module: AnsibleModule, client: Client, door: Door[D, A], desired: D, failure: ApplyFailed) -> Plan:
+    """The plan for what is there now. What has been done and left must not be forgotten over a second trouble."""
+    try:
+        again = door.plan(desired, door.read(client, desired))
+    except (ProxmoxError, ImageError) as error:
+        raise ApplyFailed(error, step=failure.step, done=failure.done, left=failure.left) from error
+    if again.refusals:
+        refusals = [str(refusal) for refusal in again.refusals]
+        _fail(module, client, msg=_with_left(_together(refusals), failure.left), refusals=refusals, **_rest(failure))
+    if failure.step in again.steps:
+        raise failure
+    return again
+
+
+def _rest(failure: ApplyFailed) -> dict[str, t.Any]:
+    return {"changed": bool(failure.done), "done": list(failure.done), "left_behind": list(failure.left)}
 
 
 def _nothing(_client: Client, _desired: t.Any, plan: Plan) -> Outcome:

@@ -28,37 +28,65 @@ def advice(
     calls the storage of an image.
     """
     if isinstance(error, ImageError):
-        return _image_advice(step, error)
+        return _fetching(step, error)
     if not isinstance(error, ApiError | TaskFailed):
         return ""
-    kind = error.kind
-    if kind in _ANYWHERE:
-        return _ANYWHERE[kind]
-    if kind is Kind.PERMISSION:
-        option = "api_token_id" if "!" in identity else "api_user"
-        return f"{option}={identity!r} lacks a privilege. The playbook homelab.proxmox.access grants what is needed"
-    if kind is Kind.NODE_DOWN:
-        return f"node={_node(step)!r}: the node does not answer. Check that it is online and run again"
-    if isinstance(step, FetchImage | RemoveImage):
-        return _storing(step, kind, image_storage)
-    return _building(step, kind, vmid)
+    who = "api_token_id" if "!" in identity else "api_user"
+    told = {
+        **_ANYWHERE,
+        Kind.PERMISSION: f"{who}={identity!r} lacks a privilege; the playbook homelab.proxmox.access grants all",
+        Kind.NODE_DOWN: f"node={_node(step)!r}: the node does not answer. Check that it is online, and run again",
+        **(_storing(step, image_storage) if isinstance(step, FetchImage | RemoveImage) else _keeping(step, vmid)),
+    }
+    return told.get(error.kind, "")
 
 
-def _storing(step: FetchImage | RemoveImage, kind: Kind, option: str) -> str:
-    if kind is Kind.NO_SPACE:
-        return f"{option}={step.storage!r}: it has no space left. Free some, or name another storage"
-    if kind is Kind.NOT_SUPPORTED:
-        return f"{option}={step.storage!r}: it does not take disk images as files. Run: pvesm status --content import"
-    if isinstance(step, RemoveImage):
-        return ""
-    if kind is Kind.CHECKSUM:
-        return _untrue(step)
-    if kind is Kind.DOWNLOAD:
-        return (
+def is_stale(error: Exception) -> bool:
+    """Whether what a plan was made of has changed: a config between read and write, or an image behind its sums."""
+    if isinstance(error, ApiError | TaskFailed):
+        return error.kind in (Kind.DIGEST_MISMATCH, Kind.CHECKSUM)
+    return isinstance(error, DigestMismatch)
+
+
+def _storing(step: FetchImage | RemoveImage, option: str) -> dict[Kind, str]:
+    told = {
+        Kind.NO_SPACE: f"{option}={step.storage!r}: it has no space left. Free some, or name another storage",
+        Kind.NOT_SUPPORTED: f"{option}={step.storage!r}: it takes no disk images as files. Name one that does",
+    }
+    if isinstance(step, FetchImage):
+        told[Kind.CHECKSUM] = _untrue(step)
+        told[Kind.DOWNLOAD] = (
             f"{_source(step.image)}: node {step.node} cannot fetch it. "
             "Check that the node reaches this address, or set transfer to upload"
         )
-    return ""
+    return told
+
+
+def _keeping(step: Step, vmid: int | None) -> dict[Kind, str]:
+    told = {
+        Kind.LOCKED: (
+            f"Another operation holds the lock of VM {vmid}. Run again when it has ended; "
+            f"a lock that nobody holds any more goes by: qm unlock {vmid}"
+        ),
+        Kind.PROTECTED: f"Run on the node: qm set {vmid} --protection 0",
+    }
+    if isinstance(step, Build):
+        place = step.line.place
+        told[Kind.NO_SPACE] = f"storage={place.storage!r}: it has no space left. Free some, or name another storage"
+        told[Kind.NOT_SUPPORTED] = f"storage={place.storage!r}: it cannot hold a template. Name another storage"
+        if place.vmid is not None:
+            told[Kind.ALREADY_EXISTS] = (
+                f"vmid={place.vmid}: another client took it meanwhile. Choose a free one, or give vmid_range instead"
+            )
+    return told
+
+
+def _fetching(step: Step, error: ImageError) -> str:
+    if not isinstance(step, FetchImage):
+        return ""
+    if isinstance(error, DigestMismatch):
+        return _untrue(step)
+    return f"{_source(step.image)} was to be fetched here, verified and uploaded; nothing of it was stored"
 
 
 def _untrue(step: FetchImage) -> str:
@@ -67,34 +95,6 @@ def _untrue(step: FetchImage) -> str:
         "so it was changed on one side, or the vendor is publishing right now. Nothing of it was kept. Compare the "
         "checksum with the vendor's, and run again"
     )
-
-
-def _building(step: Step, kind: Kind, vmid: int | None) -> str:
-    if kind is Kind.LOCKED:
-        return (
-            f"Another operation holds the lock of VM {vmid}. Run again when it has ended; "
-            f"a lock that nobody holds any more goes by: qm unlock {vmid}"
-        )
-    if kind is Kind.PROTECTED:
-        return f"Run: qm set {vmid} --protection 0"
-    if not isinstance(step, Build):
-        return ""
-    place = step.line.place
-    if kind is Kind.NO_SPACE:
-        return f"storage={place.storage!r}: it has no space left. Free some, or name another storage"
-    if kind is Kind.NOT_SUPPORTED:
-        return f"storage={place.storage!r}: it cannot hold a template. Name another storage"
-    if kind is Kind.ALREADY_EXISTS and place.vmid is not None:
-        return f"vmid={place.vmid}: another client took it meanwhile. Choose a free one, or give vmid_range instead"
-    return ""
-
-
-def _image_advice(step: Step, error: ImageError) -> str:
-    if not isinstance(step, FetchImage):
-        return ""
-    if isinstance(error, DigestMismatch):
-        return _untrue(step)
-    return f"{_source(step.image)} was to be fetched here, verified and uploaded; nothing of it was stored"
 
 
 def _source(image: CloudImage) -> str:

@@ -12,13 +12,13 @@ from .._model.vm_config import VmConfig
 from .._plan.plan import Step
 from .._plan.steps import Destroy, FetchImage, Publish, RemoveImage, Retire
 from .._pve.client import Client, api_path
-from .._pve.errors import ApiError, DeadlineExceeded, Kind, ProxmoxError, WriteLost
+from .._pve.errors import ApiError, ConnectionFailed, DeadlineExceeded, Kind, ProxmoxError, WriteLost
 
 RUN_AGAIN = "run again to finish or remove it"
 
 
 def stays_of_image(step: Step, cause: Exception) -> tuple[str, ...]:
-    """Of a step about a stored image: a task that goes on, or a write whose outcome is unknown.
+    """Of a step about a stored image: a task that goes on or cannot be seen, or a write whose outcome is unknown.
 
     A task that failed leaves nothing: Proxmox VE downloads beside the file and moves it in place at the end.
     """
@@ -28,14 +28,13 @@ def stays_of_image(step: Step, cause: Exception) -> tuple[str, ...]:
     end = "stored" if isinstance(step, FetchImage) else "removed"
     if isinstance(cause, DeadlineExceeded) and cause.upid is not None:
         return (f"{where}: the task {cause.upid} goes on, the file may yet be {end}; the next run looks",)
-    if isinstance(cause, WriteLost | DeadlineExceeded):
+    blind = isinstance(cause, ApiError) and cause.method == "GET"
+    if blind or isinstance(cause, WriteLost | DeadlineExceeded | ConnectionFailed):
         return (f"{where}: it is not known whether it was {end}; the next run looks",)
     return ()
 
 
-def stays_of_steps(
-    pending: Sequence[Step], made: Mapping[str, int], published: Collection[str]
-) -> Iterator[str]:
+def stays_of_steps(pending: Sequence[Step], made: Mapping[str, int], published: Collection[str]) -> Iterator[str]:
     """Of steps that failed or were not begun, where an earlier step has made them necessary.
 
     C(made) are the VMIDs of complete builds, C(published) the lines whose new current generation is out.
@@ -77,9 +76,9 @@ def unproven(client: Client, node: str, vmid: int, run: str) -> tuple[bool, str]
     if found is None and config.lock == "create":
         # create_and_lock_config writes no more than the lock; the rest follows when the worker has made the disks.
         return False, (
-            f"VM {vmid} on {node} is locked (create): the worker that makes it still runs, or died and left it half-made, "
-            f"with no sign of whose it is. If no task runs on it, remove it on the node: qm unlock {vmid} && "
-            f"qm destroy {vmid}"
+            f"VM {vmid} on {node} is locked (create): its worker still runs, or died and left it half-made. "
+            "It bears no sign of whose it is. If no task runs on it, remove it on the node: "
+            f"qm unlock {vmid} && qm destroy {vmid}"
         )
     if not isinstance(found, Identity) or found.run != run:
         return False, ""

@@ -23,21 +23,27 @@ class Outcome:
 class ApplyFailed(Exception):
     """A plan stopped half-way: C(cause), what was C(done), what was C(left) behind, and what helps, in words.
 
-    C(step) is the one that failed.
+    C(step) is the one that failed. C(stale): what the plan was made of has changed, so it is worth making it anew.
     """
 
     def __init__(
         self,
         cause: Exception,
         *,
+        step: Step | None = None,
         done: tuple[str, ...] = (),
         left: tuple[str, ...] = (),
         advice: str = "",
-        step: Step | None = None,
+        stale: bool = False,
     ) -> None:
         super().__init__(f"{str(cause).rstrip().rstrip('.')}. {advice}" if advice else str(cause))
         self.cause = cause
+        self.step = step
         self.done = done
         self.left = left
         self.advice = advice
-        self.step = step
+        self.stale = stale
+
+    def after(self, first: ApplyFailed) -> ApplyFailed:
+        """This failure of a second attempt, with what the first one had done."""
+        return ApplyFailed(self.cause, step=self.step, done=first.done + self.done, left=self.left, advice=self.advice)

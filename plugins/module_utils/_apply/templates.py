@@ -23,10 +23,12 @@ from .._pve.client import Client, api_path
 from .._pve.errors import ApiError, DeadlineExceeded, Kind, ProxmoxError, TaskFailed
 from .._read.cluster import read_cluster
 from .._read.templates import line_rows
-from .advice import advice
+from .advice import advice, is_stale
 from .images import Fetcher, put_image
 from .leftovers import not_removed, out_of_time, stays_of_image, stays_of_steps, unproven
 from .outcome import ApplyFailed, Outcome
+
+_GIB = 1024**3
 
 MAX_CLASHES = 50
 """How many VMIDs are tried when other clients, or guests that these credentials may not see, hold them."""
@@ -53,6 +55,7 @@ def apply_templates(client: Client, plan: Plan, fetch: Fetcher) -> Outcome:
                 done=(*done, *work.partly),
                 left=work.clean_up(plan.steps[number:], cause),
                 advice=advice(step, cause, identity=client.identity, vmid=work.at),
+                stale=is_stale(cause) or isinstance(cause, Overtaken),
                 step=step,
             ) from cause
         done.append(step.describe())
@@ -190,13 +193,14 @@ class _Work:
         config = self._config(line.place.node, vmid)
         actual = config.disks()["scsi0"].size_bytes or 0
         if line.disk.size is not None and size < actual:
+            has = f"{actual / _GIB:g}G"
             raise NotAsPlanned(
-                f"{line.subject}: disk.size={size}: the image's disk has {actual} bytes, and disks only grow. "
-                "Set disk.size to that or more, or leave it out"
+                f"{line.subject}: disk.size='{size / _GIB:g}G': the image's disk has {has}, and disks only grow. "
+                f"Set disk.size to {has} or more, or leave it out"
             )
         # A resize to the same size fails in the task: "shrinking disks is not supported".
         if size > actual:
-            self._task("PUT", line, vmid, "resize", {"disk": "scsi0", "size": str(size), "digest": config.digest})
+            self._task("PUT", line, vmid, "resize", {"disk": "scsi0", "size": str(size)})
 
     def _task(
         self,
@@ -222,8 +226,19 @@ class _Work:
     def _write(
         self, node: str, vmid: int, changes: dict[str, str], *, delete: tuple[str, ...] = (), digest: str | None = None
     ) -> None:
+        def write() -> None:
+            try:
+                self.client.write_config(node, vmid, changes, delete=delete, digest=digest)
+            except ApiError as error:
+                # The lock of another operation stands in the config file: it changes the digest, which is looked at
+                # first, and changes it back when it goes.
+                lock = self._config(node, vmid).lock if error.kind is Kind.DIGEST_MISMATCH else None
+                if lock is None:
+                    raise
+                raise ApiError(Kind.LOCKED, f"VM is locked ({lock})", error.http_status, "PUT", error.path) from error
+
         self.at = vmid
-        self.client.retry_locked(lambda: self.client.write_config(node, vmid, changes, delete=delete, digest=digest))
+        self.client.retry_locked(write)
 
     def _remove(self, node: str, vmid: int, identity: Identity) -> bool:
         """Destroy a VM after one more look that it is the one that was meant. Returns whether there was one."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from .._model.identity import Identity, Role, State
+from .._model.identity import TAG_GENERATION, Identity, Role, State, tag_value
 from .._model.image import ResolvedImage
 from .._model.recipe import RECIPE_SCHEMA, recipe_digest
 from .._model.template import Generation, LineActual, Survey, TemplateLine, Unfinished
@@ -177,6 +177,8 @@ def _plan_unfinished(
         generation = left.generation
         if left.running_task or not (left.owner_gone or deadline_passed(generation, run.now)):
             draft.refusals.append(_busy(line, left))
+        elif generation.config.lock:
+            draft.refusals.append(_locked(line, generation))
         elif resumed is None and _is_wanted(line, generation, source):
             resumed = generation
         else:
@@ -195,6 +197,17 @@ def _busy(line: TemplateLine, left: Unfinished) -> Refusal:
         value=line.line,
         reason=f"VM {left.generation.vmid} is being built by run {identity.run}{task}",
         remedy=f"Wait for that run to end; it may be taken over after {identity.deadline} when no task runs on it",
+    )
+
+
+def _locked(line: TemplateLine, generation: Generation) -> Refusal:
+    vmid, lock = generation.vmid, generation.config.lock
+    return Refusal(
+        subject=line.subject,
+        option="line",
+        value=line.line,
+        reason=f"VM {vmid}, an unfinished build of run {generation.identity.run}, is locked ({lock})",
+        remedy=f"Wait for the operation that holds it; a lock that nobody holds any more goes by: qm unlock {vmid}",
     )
 
 
@@ -227,8 +240,15 @@ def _plan_build(task: _Task, reasons: tuple[str, ...], draft: _Draft) -> None:
     stored = survey.images.get((line.place.node, line.place.image_storage), ())
     if fetch.volid not in {file.volid for file in stored}:
         draft.steps.append(fetch)
-    taken = frozenset(task.taken)
-    draft.steps.append(Build(line=line, identity=identity, volid=fetch.volid, taken=taken, version=survey.version))
+    build = Build(
+        line=line,
+        identity=identity,
+        volid=fetch.volid,
+        taken=frozenset(task.taken),
+        generations=_generation_tags(survey.lines[line.key]),
+        version=survey.version,
+    )
+    draft.steps.append(build)
     draft.steps.append(Publish(line=line))
     current = survey.lines[line.key].current
     if current is not None:
@@ -236,6 +256,12 @@ def _plan_build(task: _Task, reasons: tuple[str, ...], draft: _Draft) -> None:
     draft.after.update(
         {**identity_view(identity), "name": line.name, "state": State.CURRENT.value, "reasons": list(reasons)}
     )
+
+
+def _generation_tags(actual: LineActual) -> frozenset[str]:
+    rows = [*actual.retired, *(one.row for one in actual.generations), *(one.row for one in actual.foreign)]
+    rows += [left.generation.row for left in actual.unfinished]
+    return frozenset(tag_value(row.tags, TAG_GENERATION) for row in rows)
 
 
 def _new_identity(line: TemplateLine, source: ResolvedImage, run: Run, vmid: int) -> Identity:
