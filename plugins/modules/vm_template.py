@@ -133,6 +133,15 @@ template:
       type: list
       elements: dict
       sample: [{vmid: 120, name: web, reason: it is a clone that inherited the tags of its template}]
+diff:
+  description:
+    - What differs, under C(line@node), in the words of RV(template.current) and in Proxmox VE's config keys.
+    - A new generation says its C(reasons). Builds that did not end and VMs that go are named by their VMIDs.
+  returned: changed
+  type: dict
+  sample:
+    before: {debian-13@pve1: {vmid: 9000, generation: "20261023101500"}}
+    after: {debian-13@pve1: {vmid: 9001, generation: "20261123203101", reasons: [the recipe changed (8d1f… to 90ab…)]}}
 steps:
   description: What was done, or would be done in check mode.
   returned: changed

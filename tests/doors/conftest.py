@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from ansible_collections.homelab.proxmox.tests.unit.images.conftest import signer
 
 from tests.support.site import Site, open_site
 from tests.support.vendor import Vendor
 from tests.support.workbench import bench, bench_vendor
 
-__all__ = ["bench", "bench_vendor", "site"]
+__all__ = ["bench", "bench_vendor", "signer", "site"]
 
 
 @pytest.fixture

@@ -247,6 +247,20 @@ def test_absent_of_an_own_image(bench: Bench) -> None:
     assert bench.imports() == []
 
 
+def test_absent_needs_nobodys_consent(bench: Bench) -> None:
+    """An image that is past its end of life is exactly what one wants to delete."""
+    bench.image()
+    bench.describe(lifecycle={"phase": "eol", "eol": "2024-06-30"}, confidence="low")
+    assert bench.image(state="absent")["changed"]
+    assert bench.imports() == []
+
+
+def test_absent_of_an_own_image_needs_no_checksum(bench: Bench) -> None:
+    digest = bench.publish(name="own/a.qcow2")
+    bench.image(url=bench.url("own/a.qcow2"), checksum=f"sha256:{digest}")
+    assert bench.image(url=bench.url("own/a.qcow2"), state="absent").get("changed")
+
+
 # --- refusals
 
 

@@ -195,6 +195,47 @@ def test_other_spellings_of_the_same_are_no_change(
     assert made.template(**{option: value})["changed"] is False
 
 
+@pytest.mark.xfail(strict=True, reason="only the shown side is freed of line ends of Windows")
+@pytest.mark.parametrize("text", ["one\r\ntwo", "one\r\ntwo\r\n"])
+def test_line_ends_of_windows_settle(made: Bench, text: str) -> None:
+    made.build(description=text)
+    assert made.cluster.vms[9000].config["description"].startswith("one\ntwo\n\n```homelab\n")
+    assert made.template(description=text)["changed"] is False
+
+
+@pytest.mark.parametrize("text", ["Für ☃\n```\ncode\n```\n", "  a \n\n b\n\n", "x" * 7000])
+def test_any_description_settles(made: Bench, text: str) -> None:
+    made.build(description=text)
+    assert made.template(description=text)["changed"] is False
+
+
+@pytest.mark.xfail(strict=True, reason="trunks are compared in order")
+def test_trunks_are_a_set(made: Bench) -> None:
+    made.build(net=[{"trunks": ["10", "20-30"]}])
+    assert made.template(net=[{"trunks": ["20-30", "10"]}])["changed"] is False
+
+
+@pytest.mark.xfail(strict=True, reason="what a shorter list leaves out stays")
+@pytest.mark.parametrize(
+    ("option", "first", "then", "gone"),
+    [
+        ("net", [{}, {"bridge": "vmbr1"}], [{}], "net1"),
+        ("net", [{}], [], "net0"),
+        ("ipconfig", [{"ip": "dhcp"}, {"ip": "dhcp"}], [{"ip": "dhcp"}], "ipconfig1"),
+        ("ipconfig", [{"ip": "dhcp"}], [], "ipconfig0"),
+        ("ipconfig", [{"ip": "dhcp"}], [{}], "ipconfig0"),
+    ],
+)
+def test_a_shorter_list_removes_the_rest(
+    bench: Bench, option: str, first: list[Any], then: list[Any], gone: str
+) -> None:
+    bench.build(**{option: first})
+    bench.template(**{option: then})
+    assert bench.put().get("delete") == gone
+    assert gone not in bench.cluster.vms[9000].config
+    assert bench.template(**{option: then})["changed"] is False
+
+
 def test_a_write_by_somebody_else_in_between_is_planned_anew(made: Bench) -> None:
     """The digest refuses the first write; the second plan keeps what the other one wrote."""
     read = made.cluster.find

@@ -123,13 +123,24 @@ def test_one_line_on_two_nodes_is_two_templates(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("bench", [two_nodes], indirect=True)
-def test_an_offline_node_says_so(bench: Bench) -> None:
+def test_an_offline_node_does_not_hinder_the_others(bench: Bench) -> None:
     bench.build(node="pve1")
     bench.build(node="pve2")
     bench.cluster.nodes["pve2"]["online"] = False
     result = bench.call("vm_template_info", {"node": "pve1"})
     assert [row["vmid"] for row in result["templates"]] == [9000]
-    r=bench.call("vm_template_info", {}); print(r, bench.sent())
+
+
+@pytest.mark.xfail(strict=True, reason="the config of a VM on an offline node is asked for: a bare HTTP 595")
+@pytest.mark.parametrize("bench", [two_nodes], indirect=True)
+def test_a_node_whose_templates_cannot_be_known_is_named(bench: Bench) -> None:
+    bench.build(node="pve1")
+    bench.build(node="pve2")
+    bench.cluster.nodes["pve2"]["online"] = False
+    result = bench.call("vm_template_info", {})
+    assert all(entry.status == 200 for entry in bench.server.requests)
+    assert "pve2" in result["msg"]
+    assert "offline" in result["msg"]
 
 
 @pytest.mark.parametrize("bench", [pve_lab.build], indirect=True)

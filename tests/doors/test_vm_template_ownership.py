@@ -342,6 +342,7 @@ def test_an_adopted_template_is_replaced_when_the_vendor_is_asked(bench: Bench) 
     assert (bench.state(9000), bench.state(9001)) == ("retired", "current")
 
 
+@pytest.mark.xfail(strict=True, reason="the first run writes the identity only, the second one the settings")
 def test_adoption_applies_declared_settings(bench: Bench) -> None:
     vm = hand_made(bench, memory="512")
     options = {"vmid": 9000, "adopt": True, "memory": 4096, "tags": ["web"], "description": "Ours.", "protection": True}
@@ -349,7 +350,6 @@ def test_adoption_applies_declared_settings(bench: Bench) -> None:
     assert vm.config["protection"] == 1
     assert bench.tags(9000) >= {"web", "state-current"}
     assert "mine" not in bench.tags(9000)
-    bench.template(**options)
     assert vm.config["memory"] == "4096"
     assert bench.template(**options)["changed"] is False
 

@@ -135,6 +135,14 @@ def test_what_neither_builds_nor_writes(made: Bench) -> None:
         assert made.template(**options)["changed"] is False, options
 
 
+@pytest.mark.xfail(strict=True, reason="what an existing line cannot follow is passed over in silence")
+@pytest.mark.parametrize("options", [{"pool": "templates"}, {"vmid": 150}, {"cloudinit_storage": "fast"}], ids=str)
+def test_a_place_that_is_declared_later_is_followed_or_said_to_be_not(made: Bench, options: dict[str, Any]) -> None:
+    made.cluster.pools["templates"] = set()
+    result = made.template(**options)
+    assert result["changed"] or any(next(iter(options)) in text for text in warnings_of(result))
+
+
 # --- refresh
 
 

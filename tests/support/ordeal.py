@@ -53,6 +53,8 @@ class Ordeal:
     survives: bool = False
     refused: bool = False
     """Nothing may be written by the run with the fault."""
+    meanwhile: Callable[[Site, Result], None] | None = None
+    """What happens after the run with the fault and before its end."""
     repairs: int = 1
     """Runs without the fault until everything is in order."""
 
@@ -71,6 +73,8 @@ def suffer(site: Site, ordeal: Ordeal) -> Result:
     result = _go(site, ordeal, **ordeal.only)
     _judge(site, ordeal, result, before)
     site.faults.assert_all_fired()
+    if ordeal.meanwhile is not None:
+        ordeal.meanwhile(site, result)
     site.heal()
     if mend is not None:
         mend()
@@ -104,7 +108,7 @@ def _judge(site: Site, ordeal: Ordeal, result: Result, before: list[str]) -> Non
         site.assert_named(result, before)
     for text in ordeal.says:
         assert text in message, message
-    warnings = plain(" ".join(result.get("warnings", [])))
+    warnings = plain(" ".join(str(warning) for warning in result.get("warnings", [])))
     for text in ordeal.warns:
         assert text in warnings, warnings
     if ordeal.refused:

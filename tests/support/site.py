@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from unittest import mock
 
+from ansible_collections.homelab.proxmox.plugins.module_utils._ansible.run_id import is_gone
+
 from tests.support.door import call
 from tests.support.pve import FakeCluster, Server, serve
 from tests.support.pve.cluster import cluster_storages
@@ -135,7 +137,7 @@ class Site:
         return f"elsewhere-{self.runs}-1" if self.elsewhere else "here-1-1"
 
     def is_gone(self, run: str) -> bool:
-        return run.startswith("here-")
+        return run.startswith("here-") or is_gone(run)
 
     # ------------------------------------------------------------- what is there
 
@@ -241,7 +243,7 @@ def plain(text: str) -> str:
 @contextmanager
 def open_site(vendor: Vendor, cluster: FakeCluster | None = None) -> Iterator[Site]:
     """A site on which time passes at once, until the with-block ends. The vendor serves its image only."""
-    vendor.files.clear()
+    vendor.files = {}
     with serve(cluster or FakeCluster(nodes=("pve1", "pve2"), storages=cluster_storages())) as server:
         site = Site(server, vendor, FastClock())
         with _patched(site):

@@ -172,13 +172,11 @@ class Bench:
 
 
 @contextmanager
-def open_bench(
-    vendor: Vendor, folder: Path, monkeypatch: pytest.MonkeyPatch, cluster: FakeCluster | None = None
-) -> Iterator[Bench]:
+def open_bench(vendor: Vendor, folder: Path, monkeypatch: pytest.MonkeyPatch, cluster: FakeCluster) -> Iterator[Bench]:
     """Serve a cluster and lay the bench; tasks are polled without delay, and the time stands still."""
     vendor.files.clear()
     vendor.asked.clear()
-    with serve(cluster or FakeCluster()) as server:
+    with serve(cluster) as server:
         bench = Bench(server, vendor, folder)
 
         class Now(datetime):
@@ -214,6 +212,6 @@ def bench(
 ) -> Iterator[Bench]:
     """A bench with one node pve1; by indirect parametrisation a test chooses the version, or a cluster of its own."""
     wanted = getattr(request, "param", "8.4.21")
-    cluster = FakeCluster(version=wanted) if isinstance(wanted, str) else wanted()
+    cluster = FakeCluster(version=wanted, password="Correct-Horse-1") if isinstance(wanted, str) else wanted()
     with open_bench(bench_vendor, tmp_path, monkeypatch, cluster) as laid:
         yield laid

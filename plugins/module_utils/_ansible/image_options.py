@@ -13,6 +13,7 @@ from pathlib import Path
 
 from .._images.catalog import CatalogError, load_catalog, problems_for
 from .._images.errors import ImageError
+from .._images.keys import Keyring
 from .._images.resolve import own_image
 from .._model.image import CloudImage, Firmware, Signature
 
@@ -113,6 +114,7 @@ def _own_image(params: Mapping[str, t.Any], problems: list[str]) -> CloudImage |
         problems.append(f"url={url!r}: {error}")
     except ValueError as error:
         problems.append(f"checksum={params['checksum']!r}: {error}")
+    signature = _own_signature(params, problems)
     if image is None or len(problems) > found:
         return None
     return replace(
@@ -123,7 +125,7 @@ def _own_image(params: Mapping[str, t.Any], problems: list[str]) -> CloudImage |
         # What an own image can boot is its owner's knowledge: nothing is refused.
         firmware=Firmware(bios=True, uefi=True, secure_boot=True),
         confidence="high",
-        signature=_own_signature(params),
+        signature=signature,
     )
 
 
@@ -136,8 +138,17 @@ def _stem(filename: str) -> str:
     return stem
 
 
-def _own_signature(params: Mapping[str, t.Any]) -> Signature | None:
-    """Own images with a sums file may be signed the common way: beside it, with a key of the user's keyring."""
+def _own_signature(params: Mapping[str, t.Any], problems: list[str]) -> Signature | None:
+    """Own images with a sums file may be signed the common way: beside it, by any key of the user's keyring."""
     if not params["checksum_url"] or params["signature"] != "required":
         return None
-    return Signature(kind="detached-sums", url=params["checksum_url"] + ".gpg")
+    keyring = Keyring()
+    try:
+        keyring = Keyring.from_paths(params["keyring"])
+    except ImageError as error:
+        problems.append(f"keyring={params['keyring']!r}: {error}")
+    else:
+        if not keyring.keys:
+            problems.append("signature='required': no key is given that could have signed. Name key files with keyring")
+    fingerprints = tuple(fingerprint for key in keyring.keys for fingerprint in key.fingerprints)
+    return Signature(kind="detached-sums", url=params["checksum_url"] + ".gpg", fingerprints=fingerprints)

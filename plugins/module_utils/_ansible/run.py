@@ -104,7 +104,11 @@ def _plan_again(module: AnsibleModule, client: Client, door: Door[D, A], desired
 
 
 def _rest(failure: ApplyFailed) -> dict[str, t.Any]:
-    return {"changed": bool(failure.done), "done": list(failure.done), "left_behind": list(failure.left)}
+    return {
+        "changed": bool(failure.done or failure.left),
+        "done": list(failure.done),
+        "left_behind": list(failure.left),
+    }
 
 
 def _nothing(_client: Client, _desired: t.Any, plan: Plan) -> Outcome:

@@ -90,10 +90,12 @@ def _fetching(step: Step, error: ImageError) -> str:
 
 
 def _untrue(step: FetchImage) -> str:
+    pinned = step.image.family == "own" and step.image.digest is not None
+    option = f"checksum='{step.source.digest}'" if pinned else _source(step.image)
+    said = "this says" if pinned else f"its checksum says ({step.source.digest})"
     return (
-        f"{_source(step.image)}: what {step.source.url} gives is not what its checksum says ({step.source.digest}), "
-        "so it was changed on one side, or the vendor is publishing right now. Nothing of it was kept. Compare the "
-        "checksum with the vendor's, and run again"
+        f"{option}: what {step.source.url} gives is not what {said}. One of the two was changed, or the vendor is "
+        "publishing right now. Nothing of it was kept. Compare the checksum with the vendor's, and run again"
     )
 
 

@@ -323,5 +323,5 @@ def test_the_shipped_catalogue_needs_neither_yaml_nor_jsonschema():
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.splitlines() == [
         "debian",
-        "/dev/null: reading a catalogue file needs the Python library PyYAML",
+        "/dev/null: a catalogue file needs the Python library PyYAML",
     ]

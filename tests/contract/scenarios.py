@@ -1,0 +1,149 @@
+# Copyright (c) 2026, the homelab.proxmox contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What each door is tried with by the contract tests. A door without a scenario fails the suite."""
+
+from __future__ import annotations
+
+import typing as t
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from tests.support.pve.images import qcow2
+from tests.support.workbench import IMAGE, Bench
+
+Params = Mapping[str, t.Any]
+
+ACTION_DOORS: Mapping[str, str] = {}
+"""Doors that act instead of keeping something, each with the reason why a second run may act again: none yet."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """One use of a door on a bench.
+
+    C(prepare) comes before the first run, C(changes) says whether that run changes something. C(keyed): the
+    difference is first by what it is about (a line, a volume), then by key.
+    """
+
+    door: str
+    about: str
+    params: Callable[[Bench], Params]
+    prepare: Callable[[Bench], object] = lambda bench: None
+    changes: bool = True
+    keyed: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.door}: {self.about}"
+
+
+PLACES = {"storages": ["local-lvm"], "image_storages": ["local"], "nodes": ["pve1"], "bridges": ["vmbr0"]}
+"""What an automation user of a small site is given."""
+
+
+def own(bench: Bench) -> Params:
+    """An image of one's own, pinned."""
+    return {"url": bench.url(), "checksum": f"sha256:{bench.publish()}"}
+
+
+def line(**options: t.Any) -> Callable[[Bench], Params]:
+    """Options of vm_template for the catalogue's image."""
+    return lambda bench: bench.line(**options)
+
+
+def image(**options: t.Any) -> Callable[[Bench], Params]:
+    """Options of image for the catalogue's image."""
+    return lambda bench: {"node": "pve1", "image": IMAGE, "catalog_files": [str(bench.catalog)], **options}
+
+
+def build(bench: Bench) -> None:
+    """A line that was built an hour ago."""
+    bench.build()
+    bench.later(hours=1)
+
+
+def build_twice(bench: Bench) -> None:
+    """A line with an older generation beside the current one."""
+    build(bench)
+    bench.build(disk={"size": "10G"})
+    bench.later(hours=1)
+
+
+def outdate(bench: Bench) -> None:
+    """A line whose vendor has published since."""
+    build(bench)
+    bench.publish_newer()
+
+
+def leave_unfinished(bench: Bench) -> None:
+    """What a run that died in the middle leaves, an hour ago."""
+    vm = bench.build()
+    vm.config["tags"] = vm.config["tags"].replace("state-current", "state-building")
+    description = vm.config["description"].removesuffix("```")
+    vm.config["description"] = f"{description}deadline: {bench.now.isoformat()}\n```"
+    del vm.config["template"]
+    bench.later(hours=1)
+
+
+def hand_made(bench: Bench) -> None:
+    """A template as people make them."""
+    disk = bench.cluster.allocate("pve1", "local-lvm", 9000, 3 * 1024**3, name="base-9000-disk-0")
+    bench.cluster.add_vm(9000, "by-hand", config={"scsi0": f"{disk},size=3G"}, template=True)
+
+
+def store_two_builds(bench: Bench) -> None:
+    for digest in ("0123456789ab", "ba9876543210"):
+        bench.cluster.put_file(f"local:import/{IMAGE}-{digest}.qcow2", qcow2())
+
+
+def grant(bench: Bench) -> None:
+    assert bench.call("access", PLACES)["changed"]
+
+
+SCENARIOS = [
+    Scenario(door="vm_template", about="first build", params=line(cipassword="Correct-Horse-77"), keyed=True),
+    Scenario(door="vm_template", about="own image", params=lambda bench: bench.line(**own(bench)), keyed=True),
+    Scenario(door="vm_template", about="nothing to do", params=line(), prepare=build, changes=False),
+    Scenario(
+        door="vm_template",
+        about="in place",
+        params=line(
+            memory=4096, tags=["web"], description="Ours.", protection=True, ciuser="", nameserver=["192.0.2.1"]
+        ),
+        prepare=build,
+        keyed=True,
+    ),
+    Scenario(
+        door="vm_template",
+        about="new generation",
+        params=line(disk={"size": "10G"}, efi={"secure_boot": True}, tpm={}),
+        prepare=build,
+        keyed=True,
+    ),
+    Scenario(door="vm_template", about="newer image", params=line(refresh="always"), prepare=outdate, keyed=True),
+    Scenario(door="vm_template", about="left unfinished", params=line(), prepare=leave_unfinished, keyed=True),
+    Scenario(door="vm_template", about="adopt", params=line(vmid=9000, adopt=True), prepare=hand_made, keyed=True),
+    Scenario(door="vm_template", about="absent", params=line(state="absent"), prepare=build_twice, keyed=True),
+    Scenario(door="vm_template", about="absent already", params=line(state="absent"), changes=False),
+    Scenario(
+        door="vm_template_info", about="two generations", params=lambda bench: {}, prepare=build_twice, changes=False
+    ),
+    Scenario(door="image", about="catalogue", params=image(), keyed=True),
+    Scenario(door="image", about="upload", params=image(transfer="upload"), keyed=True),
+    Scenario(door="image", about="own image", params=lambda bench: {"node": "pve1", **own(bench)}, keyed=True),
+    Scenario(door="image", about="absent", params=image(state="absent"), prepare=store_two_builds, keyed=True),
+    Scenario(
+        door="image", about="any build will do", params=image(refresh="never"), prepare=store_two_builds, changes=False
+    ),
+    Scenario(door="image_info", about="two builds", params=lambda bench: {}, prepare=store_two_builds, changes=False),
+    Scenario(door="access", about="first run", params=lambda bench: PLACES),
+    Scenario(door="access", about="more places", params=lambda bench: {**PLACES, "zones": ["lab"]}, prepare=grant),
+    Scenario(door="access", about="absent", params=lambda bench: {"state": "absent"}, prepare=grant),
+    Scenario(door="cloud_image_info", about="one entry", params=lambda bench: {"ids": ["debian-13"]}, changes=False),
+    Scenario(
+        door="cloud_image_info",
+        about="own catalogue",
+        params=lambda bench: {"ids": [IMAGE], "catalog_files": [str(bench.catalog)]},
+        changes=False,
+    ),
+]

@@ -1,0 +1,253 @@
+# Copyright (c) 2026, the homelab.proxmox contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs that hang, are killed, or meet another run: who may take over, and what everybody is told."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+import typing as t
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.ordeal import Ordeal, on, recover, suffer
+from tests.support.site import Result, Site, plain
+
+ROOT = Path(__file__).resolve().parents[2]
+DOWNLOAD, CREATE, RESIZE, CONVERT = "POST /download-url$", "POST /qemu$", "PUT /resize$", "POST /template$"
+SHORT = {"timeout": 20}
+
+
+def refuses(site: Site, _result: Result) -> None:
+    """While the task runs, another run keeps away from its VM and says why."""
+    (upid,) = site.cluster.running_tasks()
+    before = site.stock()
+    second = site.keep()
+    assert second["failed"]
+    message = plain(second["msg"])
+    assert f"VM 9000 is being built by run here-1-1, task {upid} runs on it" in message
+    assert "line='debian-13'" in message
+    assert "Wait for that run to end" in message
+    assert site.writes() == []
+    assert site.stock() == before
+
+
+def builds_beside(site: Site, _result: Result) -> None:
+    """A VM whose worker has not yet written its config bears no sign of whose it is."""
+    second = site.keep()
+    assert not second.get("failed"), second["msg"]
+    assert second["template"]["current"]["vmid"] == 9001
+    warnings = plain(" ".join(str(warning) for warning in second["warnings"]))
+    assert "VM 9000" in warnings
+    assert "qm unlock 9000" in warnings
+
+
+def goes_on(site: Site, _result: Result) -> None:
+    """A download of somebody else stands in nobody's way."""
+    second = site.keep()
+    assert not second.get("failed"), second["msg"]
+
+
+HANGING = [
+    Ordeal(
+        name="download",
+        faults=(on("hang_task", DOWNLOAD),),
+        only=SHORT,
+        says=("still waiting for the task download", "UPID:pve1:", "Raise `timeout`", "the file may yet be stored"),
+        left=("task download debian-13-{digest}.qcow2",),
+        meanwhile=goes_on,
+    ),
+    Ordeal(
+        name="create",
+        faults=(on("hang_task", CREATE),),
+        only=SHORT,
+        says=("still waiting for the task qmcreate 9000", "UPID:pve1:", "Left behind: VM 9000 on pve1, unfinished"),
+        left=("image", "VM 9000 ?", "lock 9000 create", "task qmcreate 9000"),
+        meanwhile=builds_beside,
+    ),
+    Ordeal(
+        name="resize",
+        faults=(on("hang_task", RESIZE),),
+        only=SHORT,
+        says=("still waiting for the task resize 9000", "UPID:pve1:", "Left behind: VM 9000 on pve1, unfinished"),
+        left=("image", "building 9000", "task resize 9000"),
+        meanwhile=refuses,
+    ),
+    Ordeal(
+        name="convert",
+        faults=(on("hang_task", CONVERT),),
+        only=SHORT,
+        says=("still waiting for the task qmtemplate 9000", "UPID:pve1:", "Left behind: VM 9000 on pve1, unfinished"),
+        left=("image", "building 9000", "task qmtemplate 9000"),
+        meanwhile=refuses,
+    ),
+    Ordeal(
+        name="image",
+        door="image",
+        faults=(on("hang_task", DOWNLOAD),),
+        only=SHORT,
+        says=("still waiting for the task download", "UPID:pve1:", "Raise `timeout`", "the file may yet be stored"),
+        left=("task download debian-13-{digest}.qcow2",),
+    ),
+]
+
+
+@pytest.mark.parametrize("ordeal", HANGING, ids=str)
+def test_a_task_that_hangs(site: Site, ordeal: Ordeal) -> None:
+    left = tuple(token.format(digest=site.digest[:12]) for token in ordeal.left or ())
+    result = suffer(site, Ordeal(**{**vars(ordeal), "left": left}))
+    assert result["error"]["task"]["upid"].startswith("UPID:pve1:")
+    assert result["error"]["task"]["upid"] in " ".join(result["left_behind"])
+
+
+@pytest.mark.parametrize(("request_", "left"), [(RESIZE, "building 9000"), (CONVERT, "unpublished 9000")])
+def test_a_build_of_another_machine_is_taken_over_after_its_deadline(site: Site, request_: str, left: str) -> None:
+    site.elsewhere = True
+    site.faults.add("hang_task", *request_.split())
+    first = site.keep(**SHORT)
+    assert first["failed"]
+    site.heal()
+    assert site.stock() == sorted(site.listed("image", left))
+    second = site.keep()
+    assert second["failed"]
+    message = plain(second["msg"])
+    assert "VM 9000 is being built by run elsewhere-1-1" in message
+    assert "it may be taken over after 2" in message
+    assert site.writes() == []
+    site.clock.skipped += 3600
+    recover(site, Ordeal(name="take over"))
+
+
+def test_an_unfinished_build_that_is_locked_is_left_alone(site: Site) -> None:
+    site.faults.add("lock", *RESIZE.split())
+    assert site.keep()["failed"]
+    second = site.keep()
+    message = plain(second["msg"])
+    assert "VM 9000, an unfinished build of run here-1-1, is locked (backup)" in message
+    assert "qm unlock 9000" in message
+    assert site.writes() == []
+    site.heal()
+    recover(site, Ordeal(name="unlocked"))
+
+
+SCRIPT = """
+import json, sys
+sys.path[:0] = json.loads(sys.argv[1])
+from tests.support.door import run_module
+print(json.dumps(run_module(sys.argv[2], json.load(sys.stdin))))
+"""
+
+
+@contextmanager
+def another_run(site: Site, door: str = "vm_template", **options: t.Any) -> Iterator[subprocess.Popen[str]]:
+    """A run in a process of its own, from when it waits for a task that hangs."""
+    server = site.server
+    connection = {
+        "api_host": server.host,
+        "api_port": server.port,
+        "api_token_id": server.token_id,
+        "api_token_secret": server.token_secret,
+        "ca_path": server.ca_path,
+    }
+    params = (site.line if door == "vm_template" else site.image)(timeout=60, **options)
+    paths = json.dumps([str(ROOT), str(ROOT / ".venv" / "collections")])
+    command = [sys.executable, "-c", SCRIPT, paths, door]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdin is not None
+            process.stdin.write(json.dumps({**connection, **params}))
+            process.stdin.close()
+            end = time.monotonic() + 30
+            while not site.cluster.running_tasks() and time.monotonic() < end:
+                assert process.poll() is None
+                time.sleep(0.01)
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def result_of(process: subprocess.Popen[str]) -> Result:
+    assert process.stdout is not None
+    result: Result = json.loads(process.stdout.read())
+    process.wait(30)
+    return result
+
+
+@pytest.mark.parametrize(
+    ("request_", "repairs"),
+    # After a kill during create the VM is there, but unknown to be ours until its worker has ended.
+    [(DOWNLOAD, 1), (CREATE, 1), (RESIZE, 1), (CONVERT, 1)],
+)
+def test_a_killed_run_is_taken_over_by_the_next_one(site: Site, request_: str, repairs: int) -> None:
+    fault = site.faults.add("hang_task", *request_.split())
+    with another_run(site) as process:
+        process.send_signal(signal.SIGKILL)
+        process.wait(30)
+    assert fault.fired == 1
+    site.heal()
+    recover(site, Ordeal(name="killed", repairs=repairs))
+
+
+@pytest.mark.parametrize("request_", [RESIZE, CONVERT])
+def test_of_two_runs_at_once_the_second_refuses(site: Site, request_: str) -> None:
+    site.faults.add("hang_task", *request_.split())
+    with another_run(site) as process:
+        (upid,) = site.cluster.running_tasks()
+        second = site.keep()
+        assert second["failed"]
+        message = plain(second["msg"])
+        assert "VM 9000 is being built by run " in message
+        assert str(process.pid) in message
+        assert upid in message
+        assert site.writes() == []
+        site.heal()
+        first = result_of(process)
+    assert not first.get("failed"), first["msg"]
+    assert site.stock() == sorted(site.listed("image", "current 9000"))
+    recover(site, Ordeal(name="two", repairs=0))
+
+
+def test_of_two_runs_in_their_create_calls_one_steps_back(site: Site) -> None:
+    """Neither can see the other's VM at first; whoever ends later finds the line built."""
+    site.faults.add("hang_task", *CREATE.split())
+    with another_run(site) as process:
+        second = site.keep()
+        assert not second.get("failed"), second["msg"]
+        assert second["template"]["current"]["vmid"] == 9001
+        site.heal()
+        first = result_of(process)
+    assert not first.get("failed"), first["msg"]
+    assert first["template"]["current"]["vmid"] == 9001
+    assert site.stock() == sorted(site.listed("image", "current 9001"))
+    recover(site, Ordeal(name="two", repairs=0))
+
+
+def test_a_run_that_steps_back_from_one_under_way_names_it(site: Site) -> None:
+    """The other one is still building when this one has created its VM."""
+    site.faults.add("hang_task", *CREATE.split())
+    with another_run(site) as process:
+        hanging = site.faults.add("hang_task", *CONVERT.split())
+        site.elsewhere = True
+        third = site.keep(**SHORT)
+        assert third["failed"], "this one waits for its own conversion"
+        assert hanging.fired
+        (upid,) = [upid for upid in site.cluster.running_tasks() if ":qmtemplate:" in upid]
+        # Only the create call of the first run goes on.
+        site.finish("qmcreate")
+        first = result_of(process)
+        message = plain(first["msg"])
+        assert first["failed"]
+        assert f"VM 9001 is being built by run elsewhere-1-1, task {upid} runs on it" in message
+        assert first["left_behind"] == []
+    assert site.stock() == sorted([*site.listed("image", "building 9001"), "task qmtemplate 9001"])
+    site.heal()
+    site.clock.skipped += 3600
+    recover(site, Ordeal(name="stepped back"))
