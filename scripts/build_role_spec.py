@@ -105,20 +105,23 @@ def argument_specs() -> dict[str, t.Any]:
     }
 
 
+def _value(name: str, option: t.Mapping[str, t.Any]) -> str:
+    """Where a module option gets its value; not from the item where it is a secret, since -v prints items."""
+    if option.get("no_log"):
+        return f"__templates_secrets[__templates_index].{name} | default(omit)"
+    return f"item.{name}" if name in ("line", "node") else f"item.{name} | default(omit)"
+
+
 def task() -> str:
     """The content of tasks/main.yml."""
-    passed = "\n".join(
-        f'    {name}: "{{{{ item.{name} }}}}"'
-        if name in ("line", "node")
-        else f'    {name}: "{{{{ item.{name} | default(omit) }}}}"'
-        for name in line_options()
-    )
+    passed = "\n".join(f'    {name}: "{{{{ {_value(name, option)} }}}}"' for name, option in line_options().items())
     return f"""---
 - name: Keep each line on each of its nodes
   homelab.proxmox.vm_template:
 {passed}
-  loop: "{{{{ __templates_wanted }}}}"
+  loop: "{{{{ __templates_items }}}}"
   loop_control:
+    index_var: __templates_index
     label: "{{{{ item.line }}}} on {{{{ item.node }}}}"
   register: templates_result
 """

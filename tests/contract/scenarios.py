@@ -139,6 +139,7 @@ SCENARIOS = [
     Scenario(door="access", about="first run", params=lambda bench: PLACES),
     Scenario(door="access", about="more places", params=lambda bench: {**PLACES, "zones": ["lab"]}, prepare=grant),
     Scenario(door="access", about="absent", params=lambda bench: {"state": "absent"}, prepare=grant),
+    Scenario(door="preflight", about="fresh site", params=lambda bench: {"fail_on": "never"}, changes=False),
     Scenario(door="cloud_image_info", about="one entry", params=lambda bench: {"ids": ["debian-13"]}, changes=False),
     Scenario(
         door="cloud_image_info",

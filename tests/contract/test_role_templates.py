@@ -91,7 +91,15 @@ def test_the_task_passes_every_option(arguments: dict[str, str]) -> None:
     assert set(arguments) == set(line_options())
     for name, value in arguments.items():
         required = name in BY_ROLE or line_options()[name].get("required")
-        assert value == (f"{{{{ item.{name} }}}}" if required else f"{{{{ item.{name} | default(omit) }}}}")
+        # Secrets are not in the item: Ansible prints items with -v.
+        secret = line_options()[name].get("no_log")
+        source = f"__templates_secrets[__templates_index].{name}" if secret else f"item.{name}"
+        assert value == (f"{{{{ {source} }}}}" if required else f"{{{{ {source} | default(omit) }}}}")
+
+
+def test_every_secret_is_kept_out_of_the_items() -> None:
+    secrets = {name for name, option in line_options().items() if option.get("no_log")}
+    assert set(load(ROLE / "vars" / "main.yml")["__templates_secret_options"]) == secrets
 
 
 def test_defaults_are_the_specification(options: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support import pve_lab
 from tests.support.ordeal import Ordeal, World, on, suffer
-from tests.support.site import Site, open_site
+from tests.support.site import Result, Site, open_site
 from tests.support.vendor import Vendor
 
 POOL = {"pool": "templates"}
@@ -63,11 +63,11 @@ def test_a_missing_privilege_is_refused_with_the_line_that_grants_it(limited: Si
 
 
 def test_a_node_that_may_not_download_is_sent_the_image(limited: Site) -> None:
-    suffer(
-        limited,
-        Ordeal(name="upload", world=without("Sys.AccessNetwork"), options=POOL, survives=True),
-    )
-    assert "POST /nodes/pve1/storage/local/download-url" not in limited.writes()
+    def uploaded(site: Site, _result: Result) -> None:
+        assert site.writes()[0] == "POST /nodes/pve1/storage/local/upload"
+
+    ordeal = Ordeal(name="upload", world=without("Sys.AccessNetwork"), options=POOL, survives=True, meanwhile=uploaded)
+    suffer(limited, ordeal)
 
 
 @pytest.mark.parametrize("door", ["vm_template", "image"])

@@ -10,14 +10,13 @@ import signal
 import subprocess
 import sys
 import time
-import typing as t
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.support.ordeal import Ordeal, on, recover, suffer
+from tests.support.ordeal import Ordeal, listed, on, recover, suffer
 from tests.support.site import Result, Site, plain
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -114,7 +113,7 @@ def test_a_build_of_another_machine_is_taken_over_after_its_deadline(site: Site,
     first = site.keep(**SHORT)
     assert first["failed"]
     site.heal()
-    assert site.stock() == sorted(site.listed("image", left))
+    assert site.stock() == listed(site, ("image", left))
     second = site.keep()
     assert second["failed"]
     message = plain(second["msg"])
@@ -146,8 +145,9 @@ print(json.dumps(run_module(sys.argv[2], json.load(sys.stdin))))
 
 
 @contextmanager
-def another_run(site: Site, door: str = "vm_template", **options: t.Any) -> Iterator[subprocess.Popen[str]]:
-    """A run in a process of its own, from when it waits for a task that hangs."""
+def another_run(site: Site, request: str) -> Iterator[subprocess.Popen[str]]:
+    """A run in a process of its own, from when it waits for the task of that request, which hangs."""
+    fault = site.faults.add("hang_task", *request.split())
     server = site.server
     connection = {
         "api_host": server.host,
@@ -156,22 +156,28 @@ def another_run(site: Site, door: str = "vm_template", **options: t.Any) -> Iter
         "api_token_secret": server.token_secret,
         "ca_path": server.ca_path,
     }
-    params = (site.line if door == "vm_template" else site.image)(timeout=60, **options)
     paths = json.dumps([str(ROOT), str(ROOT / ".venv" / "collections")])
-    command = [sys.executable, "-c", SCRIPT, paths, door]
+    command = [sys.executable, "-c", SCRIPT, paths, "vm_template"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdin is not None
-            process.stdin.write(json.dumps({**connection, **params}))
+            process.stdin.write(json.dumps({**connection, **site.line(timeout=60)}))
             process.stdin.close()
             end = time.monotonic() + 30
-            while not site.cluster.running_tasks() and time.monotonic() < end:
+            while not (fault.fired and polled(site)):
                 assert process.poll() is None
-                time.sleep(0.01)
+                assert time.monotonic() < end
+                time.sleep(0.005)
             yield process
         finally:
             if process.poll() is None:
                 process.kill()
+
+
+def polled(site: Site) -> bool:
+    """Whether the hanging task has been asked for: then the answer with its UPID has arrived."""
+    asked = [entry.path for entry in site.server.requests if entry.path.endswith("/status")]
+    return any(upid in path for upid in site.cluster.running_tasks() for path in asked)
 
 
 def result_of(process: subprocess.Popen[str]) -> Result:
@@ -181,25 +187,18 @@ def result_of(process: subprocess.Popen[str]) -> Result:
     return result
 
 
-@pytest.mark.parametrize(
-    ("request_", "repairs"),
-    # After a kill during create the VM is there, but unknown to be ours until its worker has ended.
-    [(DOWNLOAD, 1), (CREATE, 1), (RESIZE, 1), (CONVERT, 1)],
-)
-def test_a_killed_run_is_taken_over_by_the_next_one(site: Site, request_: str, repairs: int) -> None:
-    fault = site.faults.add("hang_task", *request_.split())
-    with another_run(site) as process:
+@pytest.mark.parametrize("request_", [DOWNLOAD, CREATE, RESIZE, CONVERT])
+def test_a_killed_run_is_taken_over_by_the_next_one(site: Site, request_: str) -> None:
+    with another_run(site, request_) as process:
         process.send_signal(signal.SIGKILL)
-        process.wait(30)
-    assert fault.fired == 1
+        assert process.wait(30) == -signal.SIGKILL
     site.heal()
-    recover(site, Ordeal(name="killed", repairs=repairs))
+    recover(site, Ordeal(name="killed"))
 
 
 @pytest.mark.parametrize("request_", [RESIZE, CONVERT])
 def test_of_two_runs_at_once_the_second_refuses(site: Site, request_: str) -> None:
-    site.faults.add("hang_task", *request_.split())
-    with another_run(site) as process:
+    with another_run(site, request_) as process:
         (upid,) = site.cluster.running_tasks()
         second = site.keep()
         assert second["failed"]
@@ -211,14 +210,13 @@ def test_of_two_runs_at_once_the_second_refuses(site: Site, request_: str) -> No
         site.heal()
         first = result_of(process)
     assert not first.get("failed"), first["msg"]
-    assert site.stock() == sorted(site.listed("image", "current 9000"))
+    assert site.stock() == listed(site, ("image", "current 9000"))
     recover(site, Ordeal(name="two", repairs=0))
 
 
 def test_of_two_runs_in_their_create_calls_one_steps_back(site: Site) -> None:
     """Neither can see the other's VM at first; whoever ends later finds the line built."""
-    site.faults.add("hang_task", *CREATE.split())
-    with another_run(site) as process:
+    with another_run(site, CREATE) as process:
         second = site.keep()
         assert not second.get("failed"), second["msg"]
         assert second["template"]["current"]["vmid"] == 9001
@@ -226,28 +224,27 @@ def test_of_two_runs_in_their_create_calls_one_steps_back(site: Site) -> None:
         first = result_of(process)
     assert not first.get("failed"), first["msg"]
     assert first["template"]["current"]["vmid"] == 9001
-    assert site.stock() == sorted(site.listed("image", "current 9001"))
+    assert site.stock() == listed(site, ("image", "current 9001"))
     recover(site, Ordeal(name="two", repairs=0))
 
 
 def test_a_run_that_steps_back_from_one_under_way_names_it(site: Site) -> None:
     """The other one is still building when this one has created its VM."""
-    site.faults.add("hang_task", *CREATE.split())
-    with another_run(site) as process:
+    with another_run(site, CREATE) as process:
+        release_first = site.next_gate()
         hanging = site.faults.add("hang_task", *CONVERT.split())
         site.elsewhere = True
         third = site.keep(**SHORT)
         assert third["failed"], "this one waits for its own conversion"
         assert hanging.fired
         (upid,) = [upid for upid in site.cluster.running_tasks() if ":qmtemplate:" in upid]
-        # Only the create call of the first run goes on.
-        site.finish("qmcreate")
+        release_first()
         first = result_of(process)
         message = plain(first["msg"])
         assert first["failed"]
         assert f"VM 9001 is being built by run elsewhere-1-1, task {upid} runs on it" in message
         assert first["left_behind"] == []
-    assert site.stock() == sorted([*site.listed("image", "building 9001"), "task qmtemplate 9001"])
+    assert site.stock() == listed(site, ("image", "building 9001", "task qmtemplate 9001"))
     site.heal()
     site.clock.skipped += 3600
     recover(site, Ordeal(name="stepped back"))

@@ -42,6 +42,19 @@ class Write(t.NamedTuple):
     stuck: tuple[str, ...] = ()
 
 
+def stored(site: Site) -> None:
+    """The image is there."""
+    assert not site.run("image", site.image()).get("failed")
+
+
+def hand_made(site: Site) -> None:
+    """A template that bears no identity is there."""
+    assert not site.keep().get("failed")
+    config = site.cluster.vms[9000].config
+    config.update(name="by-hand", description="made by hand")
+    del config["tags"]
+
+
 @dataclass(frozen=True)
 class Scenario:
     """A run, and the write requests that it makes when nothing goes wrong."""
@@ -89,8 +102,27 @@ SCENARIOS = (
         ),
         unfinished,
     ),
+    Scenario("remove", (Write("DELETE /qemu/9000", ("image", "current 9000")),), settled, {"state": "absent"}),
+    Scenario(
+        "adopt",
+        (
+            Write(
+                "PUT /qemu/9000/config",
+                ("image", "VM 9000 by-hand", "local-lvm:base-9000-disk-0", "local-lvm:vm-9000-cloudinit"),
+            ),
+        ),
+        hand_made,
+        {"vmid": 9000, "adopt": True, "refresh": "never"},
+    ),
     Scenario("upload", (Write("POST /storage/local/upload", ()),), None, {"transfer": "upload"}, "image"),
     Scenario("download", (Write("POST /storage/local/download-url", ()),), None, {}, "image"),
+    Scenario(
+        "remove image",
+        (Write("DELETE /storage/local/content/local:import/debian-13-DIGEST.qcow2", ("image",)),),
+        stored,
+        {"state": "absent"},
+        "image",
+    ),
 )
 WRITES = [
     pytest.param(scenario, write, id=f"{scenario.name}-{write.request.replace('/', '_')}")
@@ -102,7 +134,7 @@ EACH_WRITE = pytest.mark.parametrize(("scenario", "write"), WRITES)
 
 def hit(effect: str, write: Write, **options: t.Any) -> Effect:
     method, _blank, path = write.request.partition(" ")
-    return on(effect, f"{method} ^/nodes/pve1{path}$", **options)
+    return on(effect, f"{method} ^/nodes/pve1{path.replace('DIGEST', '[0-9a-f]+')}$", **options)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
@@ -112,7 +144,8 @@ def test_the_writes_that_are_swept_are_all_there_are(site: Site, scenario: Scena
     make = site.line if scenario.door == "vm_template" else site.image
     result = site.run(scenario.door, make(**(scenario.options or {})))
     assert not result.get("failed"), result["msg"]
-    assert [write.replace("/nodes/pve1", "") for write in site.writes()] == [w.request for w in scenario.writes]
+    sent = [write.replace("/nodes/pve1", "").replace(site.digest[:12], "DIGEST") for write in site.writes()]
+    assert sent == [write.request for write in scenario.writes]
 
 
 @EACH_WRITE

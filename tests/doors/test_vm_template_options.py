@@ -93,10 +93,6 @@ PROBLEMS: list[tuple[dict[str, Any], str]] = [
         {"image": "talos", "catalog_files": None, "allow_unverified": True},
         "image: 'talos' ",
     ),
-    (
-        {"sshkeys": ["ssh-rsa AAAA"]},
-        "sshkeys=['ssh-rsa AAAA']: sshkeys, line 1: the data of this ssh-rsa key is damaged",
-    ),
 ]
 LOOSE = [
     # Options, and parts that the message must have besides the option: texts of the codecs, tested with them.
@@ -105,6 +101,7 @@ LOOSE = [
     ({"ipconfig": [{"ip": "192.0.2.9"}]}, ["ipconfig[0]=", "192.0.2.9"]),
     ({"ipconfig": [{"ip": "dhcp"}, {"gw": "192.0.2.1"}]}, ["ipconfig[1]="]),
     ({"net": [{"bridge": "a,b"}]}, ["net[0]="]),
+    ({"sshkeys": ["", "ssh-rsa AAAA"]}, ["sshkeys=", "sshkeys, line 2: the data of this ssh-rsa key is damaged"]),
     ({"cpu": "host,nosuch=1,flags"}, ["cpu="]),
     pytest.param({"cores": 0}, ["cores=0: "], marks=TOO_LATE),
     pytest.param({"memory": -1}, ["memory=-1: "], marks=TOO_LATE),

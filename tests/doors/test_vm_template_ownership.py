@@ -320,8 +320,10 @@ def test_a_hand_made_template_is_adopted(bench: Bench) -> None:
     planned = bench.template(check=True, **options)
     result = bench.template(**options)
     assert result["diff"] == planned["diff"]
-    assert lines_of(result, "before") == {"vmid": 9000, "name": "my-template", "state": "hand-made"}
-    assert lines_of(result, "after") == {"vmid": 9000, "name": LINE, "state": "current"}
+    hand = {"vmid": 9000, "name": "my-template", "state": "hand-made"}
+    ours = {"vmid": 9000, "name": LINE, "state": "current"}
+    assert {key: lines_of(result, "before")[key] for key in hand} == hand
+    assert {key: lines_of(result, "after")[key] for key in ours} == ours
     assert bench.put()["digest"] == digest
     assert bench.vendor.asked == []
     assert "mine" in bench.tags(9000)

@@ -139,7 +139,13 @@ def listed(site: Site, tokens: tuple[str, ...]) -> list[str]:
 
 
 def _assert_in_order(site: Site, ordeal: Ordeal) -> None:
-    if ordeal.door == "vm_template":
+    if ordeal.options.get("state") == "absent":
+        kept = site.stock()
+        if ordeal.door == "vm_template":
+            assert kept == [file(site.digest)]
+        else:
+            assert kept == []
+    elif ordeal.door == "vm_template":
         site.assert_whole()
     else:
         assert any(item.endswith(file(site.digest)) for item in site.stock()), site.stock()

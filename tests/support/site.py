@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import importlib
 import re
 import time
 import typing as t
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from unittest import mock
@@ -131,6 +132,16 @@ class Site:
         end = time.monotonic() + 10
         while self.cluster.running_tasks() and time.monotonic() < end:
             time.sleep(0.002)
+
+    def next_gate(self) -> Callable[[], None]:
+        """Tasks that hang from now on hang by themselves; returns how to let those go that hang already."""
+        gate = self.faults.let_go
+
+        def renew() -> None:
+            self.faults.let_go = asyncio.Event()
+
+        self.server.call(renew)
+        return lambda: self.server.call(gate.set)
 
     def run_id(self) -> str:
         """What a run of this site calls itself; a run of elsewhere is another one every time."""

@@ -8,7 +8,7 @@ Publish comes before retire, and nothing is deleted but unfinished builds and wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -226,7 +226,7 @@ def _plan_build(task: _Task, reasons: tuple[str, ...], draft: _Draft) -> None:
     draft.refusals += refusals
     if vmid is None or draft.refusals:
         return
-    draft.notes += quirk_notes(line)
+    draft.notes += [*quirk_notes(line), *_nameless(line, survey)]
     identity = _new_identity(line, source, task.run, vmid)
     fetch = FetchImage(
         node=line.place.node,
@@ -256,6 +256,20 @@ def _plan_build(task: _Task, reasons: tuple[str, ...], draft: _Draft) -> None:
     draft.after.update(
         {**identity_view(identity), "name": line.name, "state": State.CURRENT.value, "reasons": list(reasons)}
     )
+
+
+def _nameless(line: TemplateLine, survey: Survey) -> Iterator[str]:
+    """VMs in the line's range that a create call is making, or that one left when its worker died.
+
+    create_and_lock_config writes only the lock at first, so nothing tells whose they are.
+    """
+    first, last = line.place.vmid_range
+    for vmid, row in sorted(survey.cluster.guests.items()):
+        if row.lock == "create" and not row.tags and row.node == line.place.node and first <= vmid <= last:
+            yield (
+                f"{line.subject}: VM {vmid} is locked (create) and bears no sign of whose it is. If no task runs "
+                f"on it, its worker died; remove it on the node: qm unlock {vmid} && qm destroy {vmid}"
+            )
 
 
 def _generation_tags(actual: LineActual) -> frozenset[str]:
