@@ -70,6 +70,12 @@ foreign:
   type: list
   elements: dict
   sample: [{vmid: 120, name: web, node: pve1, reason: its identity block was inherited from VM 9000}]
+unknown:
+  description: VMs with a line's tags on nodes that are offline. What they are cannot be known.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{vmid: 9003, name: debian-13, node: pve2, reason: its node is offline}]
 requests:
   description: How many requests were sent to Proxmox VE.
   returned: always

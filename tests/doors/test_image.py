@@ -247,7 +247,6 @@ def test_absent_of_an_own_image(bench: Bench) -> None:
     assert bench.imports() == []
 
 
-@pytest.mark.xfail(strict=True, reason="the reasons against fetching an image are asked for its removal, too")
 def test_absent_needs_nobodys_consent(bench: Bench) -> None:
     """An image that is past its end of life is exactly what one wants to delete."""
     bench.image()
@@ -256,7 +255,6 @@ def test_absent_needs_nobodys_consent(bench: Bench) -> None:
     assert bench.imports() == []
 
 
-@pytest.mark.xfail(strict=True, reason="the reasons against fetching an image are asked for its removal, too")
 def test_absent_of_an_own_image_needs_no_checksum(bench: Bench) -> None:
     digest = bench.publish(name="own/a.qcow2")
     bench.image(url=bench.url("own/a.qcow2"), checksum=f"sha256:{digest}")

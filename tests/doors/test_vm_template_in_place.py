@@ -195,7 +195,6 @@ def test_other_spellings_of_the_same_are_no_change(
     assert made.template(**{option: value})["changed"] is False
 
 
-@pytest.mark.xfail(strict=True, reason="only the shown side is freed of line ends of Windows")
 @pytest.mark.parametrize("text", ["one\r\ntwo", "one\r\ntwo\r\n"])
 def test_line_ends_of_windows_settle(made: Bench, text: str) -> None:
     made.build(description=text)
@@ -209,13 +208,11 @@ def test_any_description_settles(made: Bench, text: str) -> None:
     assert made.template(description=text)["changed"] is False
 
 
-@pytest.mark.xfail(strict=True, reason="trunks are compared in order")
 def test_trunks_are_a_set(made: Bench) -> None:
     made.build(net=[{"trunks": ["10", "20-30"]}])
     assert made.template(net=[{"trunks": ["20-30", "10"]}])["changed"] is False
 
 
-@pytest.mark.xfail(strict=True, reason="what a shorter list leaves out stays")
 @pytest.mark.parametrize(
     ("option", "first", "then", "gone"),
     [

@@ -238,7 +238,6 @@ def test_a_template_whose_block_was_edited_away_is_foreign(made: Bench) -> None:
     assert result["template"]["foreign"][0]["reason"] == "it carries the line's tag and has no identity block"
 
 
-@pytest.mark.xfail(strict=True, raises=ValueError, reason="Generation.source raises where nobody expects it")
 def test_a_source_that_is_no_digest_is_a_damaged_block(made: Bench) -> None:
     block(made, 9000, source="sha256:abc")
     kept = dict(made.cluster.vms[9000].config)
@@ -344,7 +343,6 @@ def test_an_adopted_template_is_replaced_when_the_vendor_is_asked(bench: Bench) 
     assert (bench.state(9000), bench.state(9001)) == ("retired", "current")
 
 
-@pytest.mark.xfail(strict=True, reason="the first run writes the identity only, the second one the settings")
 def test_adoption_applies_declared_settings(bench: Bench) -> None:
     vm = hand_made(bench, memory="512")
     options = {"vmid": 9000, "adopt": True, "memory": 4096, "tags": ["web"], "description": "Ours.", "protection": True}
@@ -367,7 +365,6 @@ def test_adoption_without_anything_to_adopt_builds(bench: Bench) -> None:
     assert bench.build(vmid=9000, adopt=True).vmid == 9000
 
 
-@pytest.mark.xfail(strict=True, reason="adoption does not look at the identity that is there")
 def test_a_template_of_another_line_is_not_adopted(made: Bench) -> None:
     kept = dict(made.cluster.vms[9000].config)
     result = made.template(line="web", vmid=9000, adopt=True)
@@ -376,7 +373,6 @@ def test_a_template_of_another_line_is_not_adopted(made: Bench) -> None:
     assert made.cluster.vms[9000].config == kept
 
 
-@pytest.mark.xfail(strict=True, reason="adoption does not look at the identity that is there")
 def test_a_foreign_block_is_not_adopted(made: Bench) -> None:
     """An inherited block marks a foreign VM, which is never planned (docs: whose it is)."""
     clone = made.clone(9000, 120, full=1, name="mine")

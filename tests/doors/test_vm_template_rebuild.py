@@ -63,7 +63,6 @@ def test_a_change_beyond_what_proxmox_allows_builds_beside(made: Bench, options:
     assert len(made.sent()) == 3
 
 
-@pytest.mark.xfail(strict=True, reason="the recipe holds the size of the disk only")
 @pytest.mark.parametrize(
     "options",
     [
@@ -135,7 +134,6 @@ def test_what_neither_builds_nor_writes(made: Bench) -> None:
         assert made.template(**options)["changed"] is False, options
 
 
-@pytest.mark.xfail(strict=True, reason="what an existing line cannot follow is passed over in silence")
 @pytest.mark.parametrize("options", [{"pool": "templates"}, {"vmid": 150}, {"cloudinit_storage": "fast"}], ids=str)
 def test_a_place_that_is_declared_later_is_followed_or_said_to_be_not(made: Bench, options: dict[str, Any]) -> None:
     made.cluster.pools["templates"] = set()

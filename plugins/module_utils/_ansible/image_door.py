@@ -54,7 +54,7 @@ def run_image(module: AnsibleModule) -> t.NoReturn:
 
 def _wanted(params: Mapping[str, t.Any], tmpdir: Path) -> Wanted:
     problems: list[str] = []
-    image = chosen_image(params, None, "image", problems)
+    image = chosen_image(params, None, "removal" if params["state"] == "absent" else "image", problems)
     if problems or image is None:
         raise OptionProblems(tuple(problems))
     return Wanted(

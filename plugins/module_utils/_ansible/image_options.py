@@ -58,14 +58,17 @@ def trust_from(params: Mapping[str, t.Any]) -> Trust:
 
 
 def chosen_image(
-    params: Mapping[str, t.Any], fallback: str | None, purpose: t.Literal["image", "template"], problems: list[str]
+    params: Mapping[str, t.Any],
+    fallback: str | None,
+    purpose: t.Literal["image", "template", "removal"],
+    problems: list[str],
 ) -> CloudImage | None:
     """The image that the options name; what is wrong with them goes to C(problems).
 
     C(fallback) is the catalogue id that is meant when neither C(image) nor C(url) is given.
     """
     if params["url"]:
-        return _own_image(params, problems)
+        return _own_image(params, problems, removal=purpose == "removal")
     for option in ("checksum", "checksum_url", "image_format", "compression"):
         if params[option]:
             problems.append(
@@ -81,22 +84,23 @@ def chosen_image(
     except CatalogError as error:
         problems.append(str(error))
         return None
-    problems += problems_for(
-        image,
-        purpose=purpose,
-        allow_eol=params["allow_eol"],
-        allow_unverified=params["allow_unverified"],
-        today=date.today(),
-    )
+    if purpose != "removal":
+        problems += problems_for(
+            image,
+            purpose=purpose,
+            allow_eol=params["allow_eol"],
+            allow_unverified=params["allow_unverified"],
+            today=date.today(),
+        )
     return image
 
 
-def _own_image(params: Mapping[str, t.Any], problems: list[str]) -> CloudImage | None:
+def _own_image(params: Mapping[str, t.Any], problems: list[str], *, removal: bool) -> CloudImage | None:
     url: str = params["url"]
     found = len(problems)
     if params["image"]:
         problems.append(f"image={params['image']!r} and url={url!r}: give one of them, not both")
-    if bool(params["checksum"]) == bool(params["checksum_url"]):
+    if not removal and bool(params["checksum"]) == bool(params["checksum_url"]):
         problems.append(
             f"url={url!r}: its checksum is {'given twice' if params['checksum'] else 'missing'}. "
             "Give checksum: sha256:<hex>, or checksum_url: the vendor's sums file"

@@ -78,7 +78,7 @@ def _apply(module: AnsibleModule, client: Client, door: Door[D, A], desired: D, 
     try:
         return apply(client, desired, plan)
     except ApplyFailed as failure:
-        if True:
+        if not failure.stale:
             raise
         again = _plan_again(module, client, door, desired, failure)
         if not again.steps:

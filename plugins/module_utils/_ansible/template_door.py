@@ -19,6 +19,7 @@ from .._apply.templates import apply_templates
 from .._images.errors import ImageError
 from .._images.http import RequestsHttp
 from .._images.resolve import check_unchanged
+from .._model.cluster import GuestRow
 from .._model.image import ResolvedImage
 from .._model.template import ForeignVm, Generation, Survey, TemplateLine
 from .._plan.decide import Source, SourceProblem, build_reasons, wants_source
@@ -137,12 +138,19 @@ class Question:
 
 def run_vm_template_info(module: AnsibleModule) -> t.NoReturn:
     """Lead one call of C(vm_template_info) through."""
-    door: Door[Question, dict[str, t.Any]] = Door(
+    door: Door[Question, Plan] = Door(
         desired=lambda params: Question(line=params["line"], node=params["node"]),
-        read=lambda client, question: describe_lines(read_lines(client, line=question.line, node=question.node)),
-        plan=lambda _question, found: Plan(result=found),
+        read=lambda client, question: _answer(*read_lines(client, line=question.line, node=question.node)),
+        plan=lambda _question, answer: answer,
     )
     run(module, door)
+
+
+def _answer(found: Sequence[Generation | ForeignVm], unknown: Sequence[GuestRow]) -> Plan:
+    offline = sorted({row.node for row in unknown})
+    notes = [f"node {node} is offline: what the VMs on it are cannot be known" for node in offline]
+    rows = [{"vmid": row.vmid, "name": row.name, "node": row.node, "reason": "its node is offline"} for row in unknown]
+    return Plan(result={**describe_lines(found), "unknown": rows}, notes=tuple(notes))
 
 
 def describe_lines(found: Sequence[Generation | ForeignVm]) -> dict[str, t.Any]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from .._model.agent import Agent
 from .._model.cpu import Cpu
-from .._model.identity import LINE_PATTERN, RESERVED_PREFIXES
+from .._model.identity import DESCRIPTION_LIMIT, LINE_PATTERN, RESERVED_PREFIXES
 from .._model.image import CloudImage
 from .._model.ipconfig import IpConfig
 from .._model.net import Net
@@ -21,6 +21,7 @@ from .._model.sshkeys import SshKeys
 from .._model.tags import Tags
 from .._model.template import DiskWish, EfiWish, Password, Placement, Refresh, TemplateLine
 from .._model.vga import Vga
+from .._model.vm_config import MAX_NETS
 from .._plan.plan import OptionProblems
 from .image_options import chosen_image
 
@@ -30,6 +31,10 @@ _RANGE = re.compile(r"(\d+)\s*-\s*(\d+)")
 # Proxmox VE appends "-<generation>" to names of generations that are not current; a DNS label has 63 characters.
 _NAME_LIMIT = 63 - 1 - 14
 _VMID_MIN, _VMID_MAX = 100, 999_999_999
+# Least values of qemu-server's schema.
+_LEAST = {"cores": 1, "sockets": 1, "memory": 16, "balloon": 0}
+# The identity block takes about 600 characters, most of them the URL of the image.
+_DESCRIPTION_MAX = DESCRIPTION_LIMIT - 1024
 
 Problem = Callable[[str, object, str], None]
 
@@ -115,8 +120,14 @@ def _names(params: Mapping[str, t.Any], problem: Problem) -> None:
     name = params["name"] or params["line"]
     if params["name"] and (not _DNS_NAME.fullmatch(name) or len(name) > _NAME_LIMIT):
         problem("name", name, f"it must be a DNS name of {_NAME_LIMIT} characters at most, such as debian-13")
-    if "```homelab" in (params["description"] or ""):
-        problem("description", params["description"], "the fence ```homelab is kept for the identity block")
+    description = params["description"] or ""
+    if "```homelab" in description:
+        problem("description", description, "the fence ```homelab is kept for the identity block")
+    if len(description) > _DESCRIPTION_MAX:
+        text = f"Proxmox VE stores {DESCRIPTION_LIMIT} characters, and the identity block needs some of them"
+        problem(
+            "description", f"{description[:20]}…", f"{text}. Shorten it from {len(description)} to {_DESCRIPTION_MAX}"
+        )
     for tag in params["tags"] or ():
         if tag.lower().startswith(RESERVED_PREFIXES):
             problem("tags", tag, f"tags that begin with {', '.join(RESERVED_PREFIXES)} are kept for the identity")
@@ -134,6 +145,8 @@ def _disk(params: Mapping[str, t.Any], problem: Problem) -> DiskWish:
             size = parse_size(wish["size"])
         except ValueError as error:
             problem("disk.size", wish["size"], str(error))
+        if size == 0:
+            problem("disk.size", wish["size"], "a disk has some size. Write it as 10G, or leave it out")
     flags = {"discard": ("on", "ignore"), "ssd": ("1", "0"), "iothread": ("1", "0")}
     options = {key: on if wish[key] else off for key, (on, off) in flags.items() if wish.get(key) is not None}
     options |= {key: wish[key] for key in ("cache", "aio") if wish.get(key)}
@@ -160,10 +173,13 @@ def _settings(params: Mapping[str, t.Any], problem: Problem) -> tuple[dict[str, 
         try:
             settings[key] = str(encode(value))
         except (ValueError, TypeError) as error:
-            problem(option, value, str(error))
+            # What is given as a key may be a private one: the codec's text names the line only.
+            problem(option, "…" if option == "sshkeys" else value, str(error))
 
-    for key in ("cores", "sockets", "memory", "balloon"):
+    for key, least in _LEAST.items():
         put(key, key, params[key], int)
+        if params[key] is not None and params[key] < least:
+            problem(key, params[key], f"Proxmox VE takes {least} or more")
     for key in ("machine", "scsihw", "ostype", "serial0", "ciuser", "searchdomain", "citype"):
         put(key, key, params[key], str)
     put("cpu", "cpu", params["cpu"], Cpu.parse)
@@ -172,10 +188,13 @@ def _settings(params: Mapping[str, t.Any], problem: Problem) -> tuple[dict[str, 
     put("agent", "agent", params["agent"], _agent)
     put("nameserver", "nameserver", params["nameserver"], " ".join)
     put("sshkeys", "sshkeys", params["sshkeys"], SshKeys.of)
+    for option in ("net", "ipconfig"):
+        if params[option] is not None:
+            clears |= {f"{option}{number}" for number in range(len(params[option]), MAX_NETS)}
     for number, net in enumerate(params["net"] or ()):
         put(f"net[{number}]", f"net{number}", net, lambda given: _of(Net, given))
     for number, ip in enumerate(params["ipconfig"] or ()):
-        put(f"ipconfig[{number}]", f"ipconfig{number}", ip, _ipconfig)
+        put(f"ipconfig[{number}]", f"ipconfig{number}", ip if any(ip.values()) else "", _ipconfig)
     return settings, frozenset(clears)
 
 

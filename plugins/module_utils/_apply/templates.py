@@ -138,7 +138,10 @@ class _Work:
 
     @do.register
     def _adopt(self, step: Adopt) -> None:
-        self._write(step.line.place.node, step.identity.vmid, dict(step.changes), digest=step.digest)
+        changes = dict(step.changes)
+        if step.password and step.line.password is not None:
+            changes["cipassword"] = step.line.password.value
+        self._write(step.line.place.node, step.identity.vmid, changes, delete=step.delete, digest=step.digest)
         self._report(step.line, step.identity, step.changes)
 
     @do.register

@@ -70,6 +70,8 @@ class Cluster:
     nodes: Mapping[str, NodeRow]
     storages: Mapping[tuple[str, str], StorageRow]
     guests: Mapping[int, GuestRow]
+    pools: frozenset[str] = frozenset()
+    """Those that the caller may audit; empty ones are listed as well."""
 
     @classmethod
     def from_resources(cls, rows: Iterable[Mapping[str, Any]]) -> Cluster:
@@ -77,6 +79,7 @@ class Cluster:
         nodes: dict[str, NodeRow] = {}
         storages: dict[tuple[str, str], StorageRow] = {}
         guests: dict[int, GuestRow] = {}
+        pools: set[str] = set()
         for row in rows:
             kind = row.get("type")
             if kind == "node":
@@ -85,7 +88,9 @@ class Cluster:
                 storages[row["node"], row["storage"]] = _storage(row)
             elif kind in ("qemu", "lxc"):
                 guests[int(row["vmid"])] = _guest(row)
-        return cls(nodes, storages, guests)
+            elif kind == "pool":
+                pools.add(row["pool"])
+        return cls(nodes, storages, guests, frozenset(pools))
 
     def storage(self, node: str, storage: str) -> StorageRow | None:
         return self.storages.get((node, storage))

@@ -15,6 +15,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
 
+from .image import Digest
+
 SCHEMA = 1
 DESCRIPTION_LIMIT = 8192  # characters; PVE::QemuServer refuses one more with a 400
 
@@ -148,6 +150,8 @@ def _identity(values: Mapping[str, str]) -> Identity | Foreign:
     known = {item.name for item in fields(Identity)}
     texts = {key: value for key, value in values.items() if key in known}
     try:
+        if texts.get("source"):
+            Digest.parse(texts["source"])
         return Identity(
             vmid=int(texts.pop("vmid")),
             role=Role(texts.pop("role")),

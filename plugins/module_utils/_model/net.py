@@ -69,3 +69,9 @@ class Net(PropertyString):
     """VLAN."""
     trunks = Key(LIST)
     """VLANs and ranges: C(2), C(10-20)."""
+
+    def meaning(self) -> dict[str, object]:
+        """As everywhere, but trunks are a set."""
+        found = PropertyString.meaning(self)
+        trunks = found.get("trunks")
+        return {**found, "trunks": sorted(trunks)} if isinstance(trunks, tuple) else found

@@ -28,6 +28,10 @@ def recipe_fields(line: TemplateLine) -> dict[str, Any]:
         fields["image"] = line.image.id
     if line.disk.size is not None:
         fields["disk_size"] = line.disk.size
+    if line.disk.format is not None:
+        fields["disk_format"] = line.disk.format
+    if line.disk.options:
+        fields["disk_options"] = dict(line.disk.options)
     if line.bios is not None:
         fields["bios"] = line.bios
     if line.efi is not None:

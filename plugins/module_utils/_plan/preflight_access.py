@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 from .._model.identity import RESERVED_PREFIXES
@@ -14,7 +13,7 @@ from .._model.preflight import Finding, Level, PreflightFacts, PreflightWish, Un
 from .._model.tags import parse_tags
 from .build import version_tuple
 from .preflight_nodes import CLUSTER, lowest_major, shown_by, unread
-from .preflight_storages import named_storages, used_storages, wanted_kinds
+from .preflight_storages import named_storages, used_storages, kinds_of
 from .privilege_table import CAPABILITIES, NEEDS, Kind
 from .privileges import Call, Missing, Permissions, missing
 
@@ -49,9 +48,11 @@ def privilege_findings(wish: PreflightWish, facts: PreflightFacts) -> Iterator[F
     for gap in useful:
         if (gap.path, gap.privilege) not in known:
             groups.setdefault((gap.path, Level.WARNING), []).append(gap)
+    lacks = {name: {(gap.path, gap.privilege) for gap in _missing(facts, some)} for name, some in calls.items()}
     incomplete: set[str] = set()
     for (_path, level), gaps in groups.items():
-        needy = _capabilities(wish, gaps)
+        lacking = {(gap.path, gap.privilege) for gap in gaps}
+        needy = tuple(name for name in wish.capabilities if lacks[name] & lacking)
         incomplete |= set(needy) if level is Level.ERROR else set()
         yield _lack(wish, facts, level, gaps, needy)
     for name in wish.capabilities:
@@ -62,7 +63,7 @@ def privilege_findings(wish: PreflightWish, facts: PreflightFacts) -> Iterator[F
 def _enough(capability: str, wish: PreflightWish, facts: PreflightFacts) -> Finding:
     """Nothing is missing where anything could be checked; what has no place yet proves nothing."""
     used = used_storages(wish, facts)
-    open_ends = [_OPTION[kind] for kind in wanted_kinds(replace(wish, capabilities=(capability,))) if not used[kind]]
+    open_ends = [_OPTION[kind] for kind in sorted(kinds_of((capability,))) if not used[kind]]
     if not wish.networks and {"net", "clone"} & set(CAPABILITIES[capability]):
         open_ends.append("bridges")
     subject = f"capability {capability}"
@@ -87,11 +88,6 @@ def _missing(facts: PreflightFacts, calls: Iterable[Call]) -> tuple[Missing, ...
         pve_major=lowest_major(facts),
         auth_id=facts.auth_id,
     )
-
-
-def _capabilities(wish: PreflightWish, gaps: Iterable[Missing]) -> tuple[str, ...]:
-    calls = {name for gap in gaps for name in gap.needed_for.split(", ")}
-    return tuple(name for name in wish.capabilities if calls & set(CAPABILITIES[name]))
 
 
 def _lack(
@@ -131,7 +127,7 @@ def _pool_hint(wish: PreflightWish, facts: PreflightFacts, path: str) -> str:
 def _calls(capability: str, wish: PreflightWish, facts: PreflightFacts) -> Iterator[Call]:
     """The calls of a capability at every place where they would be made."""
     table = NEEDS[lowest_major(facts)]
-    kinds = wanted_kinds(wish)
+    kinds = sorted(kinds_of((capability,)))
     used = used_storages(wish, facts)
     all_storages = tuple(dict.fromkeys(name for kind in kinds for name in used[kind]))
     nodes = tuple(name for name in wish.nodes or sorted(facts.cluster.nodes) if name in facts.cluster.nodes)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from .._model.cluster import BASE_STORAGES, StorageRow
 from .._model.preflight import Finding, Level, PreflightFacts, PreflightWish
@@ -45,28 +45,29 @@ def used_storages(wish: PreflightWish, facts: PreflightFacts) -> dict[Kind, tupl
     return found
 
 
-def wanted_kinds(wish: PreflightWish) -> tuple[Kind, ...]:
-    """The purposes that matter: those of the capabilities, and those for which something is named."""
-    calls = {call for name in wish.capabilities for call in CAPABILITIES[name]}
-    named = named_storages(wish)
-    wanted = {
+def kinds_of(capabilities: Iterable[str]) -> frozenset[Kind]:
+    """The purposes for which these capabilities need a storage."""
+    calls = {call for name in capabilities for call in CAPABILITIES[name]}
+    needed = {
         Kind.DISK_STORAGE: bool(calls & {"create", "clone"}),
         Kind.IMAGE_STORAGE: bool(calls & {"download", "upload", "import"}),
         Kind.BACKUP_STORAGE: "backup" in calls,
     }
-    return tuple(kind for kind, needed in wanted.items() if needed or named[kind])
+    return frozenset(kind for kind, wanted in needed.items() if wanted)
 
 
 def storage_findings(wish: PreflightWish, facts: PreflightFacts) -> Iterator[Finding]:
     """Content, base images and space, per node and storage."""
     used = used_storages(wish, facts)
     named = named_storages(wish)
+    needed = kinds_of(wish.capabilities)
+    wanted = [kind for kind in _CONTENT if kind in needed or named[kind]]
     for node in wish.nodes or sorted(facts.cluster.nodes):
         row = facts.cluster.nodes.get(node)
         if row is None or not row.online:
             continue
         purposes: dict[str, list[Kind]] = {}
-        for kind in wanted_kinds(wish):
+        for kind in wanted:
             here = [name for name in used[kind] if named[kind] or _holds(facts, node, name, kind)]
             if not here:
                 yield _none_at_all(node, kind, facts)

@@ -8,7 +8,7 @@ Property strings compare parsed, lists compare as sets, a network device keeps t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from .._model.identity import Identity, State, describe, human_text, identity_tags, user_tags
@@ -53,6 +53,33 @@ def config_changes(line: TemplateLine, current: Generation) -> Changes:
     return changes, delete, before, after
 
 
+def wants_password(line: TemplateLine, config: VmConfig) -> bool:
+    """Whether the line's password is to be written: Proxmox never tells it back."""
+    return line.password is not None and (line.password.always or "cipassword" not in config.raw)
+
+
+def password_sides(config: VmConfig) -> tuple[str, str]:
+    """Both sides of a password's difference."""
+    return ("<set>", "<set anew>") if "cipassword" in config.raw else ("<unset>", "<set>")
+
+
+def place_notes(line: TemplateLine, current: Generation, pools: Collection[str]) -> list[str]:
+    """What a line says of its place that only its next generation can follow; C(pools) are those that can be seen."""
+    place, drives = line.place, [disk.storage for disk in current.config.disks().values() if disk.is_cloudinit]
+    found = {
+        f"pool={place.pool!r}": place.pool in pools and current.row.pool != place.pool,
+        f"vmid={place.vmid}": place.vmid not in (None, current.vmid),
+        f"cloudinit_storage={place.cloudinit_storage!r}": place.cloudinit_storage != place.storage
+        and bool(drives)
+        and place.cloudinit_storage not in drives,
+    }
+    return [
+        f"{line.subject}: {said} holds for the next generation; VM {current.vmid} stays where it is"
+        for said, ignored in found.items()
+        if ignored
+    ]
+
+
 def publish_changes(line: TemplateLine, identity: Identity, config: VmConfig) -> dict[str, str]:
     """The name, tags, description and protection of the line's current generation."""
     return {key: written for key, (_shown_as, written) in _identity_values(line, identity, config).items()}
@@ -93,11 +120,11 @@ def _identity_values(line: TemplateLine, identity: Identity, config: VmConfig) -
     """Key to (the form that is compared and shown, the form that is written)."""
     own = line.tags if line.tags is not None else user_tags(config.tags.as_set())
     tags = identity_tags(identity, State.CURRENT) | own
-    human = line.description if line.description is not None else human_text(config.description)
+    human = human_text(line.description if line.description is not None else config.description)
     values: dict[str, tuple[Any, str]] = {
         "name": (line.name, line.name),
         "tags": (sorted(tags), ";".join(sorted(tags))),
-        "description": (human.strip(), describe(human, identity)),
+        "description": (human, describe(human, identity)),
     }
     if line.protection is not None:
         values["protection"] = (line.protection, str(int(line.protection)))

@@ -116,7 +116,10 @@ class Adopt:
     line: TemplateLine
     identity: Identity
     changes: Mapping[str, str]
+    delete: tuple[str, ...] = ()
     digest: str | None = None
+    password: bool = False
+    """Set the line's cloud-init password as well."""
 
     def describe(self) -> str:
         return f"adopt VM {self.identity.vmid} as the current {self.line.subject}"

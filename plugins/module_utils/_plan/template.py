@@ -17,12 +17,13 @@ from .._model.identity import TAG_GENERATION, Identity, Role, State, tag_value
 from .._model.image import ResolvedImage
 from .._model.recipe import RECIPE_SCHEMA, recipe_digest
 from .._model.template import Generation, LineActual, Survey, TemplateLine, Unfinished
+from .adoption import adoption
 from .build import stored_filename
 from .decide import Source, SourceProblem, adoptable, build_reasons, deadline_passed, sources_for
 from .plan import Plan, Refusal, Step
 from .quirks import quirk_notes
-from .settings import config_changes, publish_changes
-from .steps import Adopt, Build, Configure, Destroy, FetchImage, Publish, Retire
+from .settings import config_changes, password_sides, place_notes, wants_password
+from .steps import Build, Configure, Destroy, FetchImage, Publish, Retire
 from .template_checks import absence_refusals, build_refusals, choose_transfer, line_refusals
 
 
@@ -162,7 +163,7 @@ def _plan_line(line: TemplateLine, survey: Survey, source: Source | None, run: R
     if reasons:
         _plan_build(_Task(line, survey, source, run, taken), reasons, draft)
     elif actual.current is not None:
-        _plan_in_place(line, actual.current, draft)
+        _plan_in_place(line, survey, actual.current, draft)
     if not draft.refusals:
         _retire_others(line, actual, None if reasons else actual.current, draft)
     return draft
@@ -298,14 +299,14 @@ def _new_identity(line: TemplateLine, source: ResolvedImage, run: Run, vmid: int
     )
 
 
-def _plan_in_place(line: TemplateLine, current: Generation, draft: _Draft) -> None:
+def _plan_in_place(line: TemplateLine, survey: Survey, current: Generation, draft: _Draft) -> None:
     changes, delete, before, after = config_changes(line, current)
-    password = line.password is not None and (line.password.always or "cipassword" not in current.config.raw)
+    password = wants_password(line, current.config)
+    draft.notes += place_notes(line, current, survey.cluster.pools)
     if not (changes or delete or password):
         return
     if password:
-        before["cipassword"] = "<set>" if "cipassword" in current.config.raw else "<unset>"
-        after["cipassword"] = "<set anew>" if "cipassword" in current.config.raw else "<set>"
+        before["cipassword"], after["cipassword"] = password_sides(current.config)
     draft.steps.append(
         Configure(
             line=line,
@@ -354,10 +355,14 @@ def _plan_adoption(line: TemplateLine, actual: LineActual, run: Run, draft: _Dra
         built=run.now.isoformat(timespec="seconds"),
         run=run.id,
     )
-    changes = publish_changes(line, identity, config)
-    draft.steps.append(Adopt(line=line, identity=identity, changes=changes, digest=config.digest))
-    draft.before.update({"vmid": row.vmid, "name": config.name, "state": "hand-made"})
-    draft.after.update({"vmid": row.vmid, "name": line.name, "state": State.CURRENT.value})
+    planned = adoption(line, Generation(row=row, identity=identity, state=None, config=config))
+    if isinstance(planned, Refusal):
+        draft.refusals.append(planned)
+        return
+    step, before, after = planned
+    draft.steps.append(step)
+    draft.before.update(before)
+    draft.after.update(after)
 
 
 def _plan_absent(line: TemplateLine, survey: Survey, actual: LineActual, draft: _Draft) -> None:

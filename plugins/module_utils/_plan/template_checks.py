@@ -51,6 +51,19 @@ def build_refusals(
     found = [*_storage_refusals(line, survey), *_image_storage_refusals(line, survey, source)]
     found += [*_fit(line), *quirk_refusals(line)]
     vmid = _free_vmid(line, survey, taken, found)
+    pool = line.place.pool
+    # Without Pool.Audit a pool is not listed, and yet VMs can be made in it.
+    seen = bool(pool) and Permissions(survey.permissions).has(f"/pool/{pool}", "Pool.Audit")
+    if seen and pool not in survey.cluster.pools:
+        found.append(
+            Refusal(
+                subject=line.subject,
+                option="pool",
+                value=pool,
+                reason="there is no such pool",
+                remedy=f"Run on a node: pveum pool add {pool}",
+            )
+        )
     if version_tuple(survey.version) < MIN_IMPORT:
         found.append(
             Refusal(
@@ -145,7 +158,8 @@ def _sees_guests(line: TemplateLine, survey: Survey) -> bool:
 
 def _storage_refusals(line: TemplateLine, survey: Survey) -> Iterator[Refusal]:
     place = line.place
-    for option, name in {"storage": place.storage, "cloudinit_storage": place.cloudinit_storage}.items():
+    # One storage for both is said once, under the option that was given.
+    for name, option in {place.cloudinit_storage: "cloudinit_storage", place.storage: "storage"}.items():
         row = survey.cluster.storage(place.node, name)
         if row is None or not row.available:
             yield _no_storage(line, survey, option, name, row)

@@ -168,8 +168,13 @@ def _generation(row: GuestRow, identity: Identity, config: VmConfig) -> Generati
     )
 
 
-def read_lines(reader: Reader, *, line: str | None = None, node: str | None = None) -> list[Generation | ForeignVm]:
-    """Every VM that carries a line's tag, by line and node, newest generation first; one config read each."""
+def read_lines(
+    reader: Reader, *, line: str | None = None, node: str | None = None
+) -> tuple[list[Generation | ForeignVm], list[GuestRow]]:
+    """Every VM that carries a line's tag, by line and node, newest generation first; one config read each.
+
+    The second list are those on nodes that are offline: nobody can tell what they are.
+    """
     cluster = read_cluster(reader)
     rows = [
         row
@@ -178,15 +183,16 @@ def read_lines(reader: Reader, *, line: str | None = None, node: str | None = No
         and node in (None, row.node)
         and (TAG_LINE + line in row.tags if line else any(tag.startswith(TAG_LINE) for tag in row.tags))
     ]
-    configs = read_configs(reader, rows)
     rows.sort(key=lambda row: (tag_value(row.tags, TAG_GENERATION), row.vmid), reverse=True)
     rows.sort(key=lambda row: (tag_value(row.tags, TAG_LINE), row.node))
+    unknown = [row for row in rows if row.node not in cluster.nodes or not cluster.nodes[row.node].online]
+    configs = read_configs(reader, (row for row in rows if row not in unknown))
     found: list[Generation | ForeignVm] = []
     for row in rows:
         if row.vmid in configs:
             judged = judge(row, configs[row.vmid])
             found.append(ForeignVm(row=row, reason=judged.reason) if isinstance(judged, Foreign) else judged)
-    return found
+    return found, unknown
 
 
 def _unfinished(reader: Reader, generation: Generation, is_gone: Callable[[str], bool]) -> Unfinished:
