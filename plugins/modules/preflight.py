@@ -99,8 +99,17 @@ extends_documentation_fragment:
   - homelab.proxmox.connection
   - homelab.proxmox.requirements
   - homelab.proxmox.attributes
-  - homelab.proxmox.attributes.info_module
   - homelab.proxmox.attributes.actiongroup
+attributes:
+  check_mode:
+    support: full
+    details: The module only reads.
+  diff_mode:
+    support: N/A
+    details: The module only reads.
+  idempotent:
+    support: full
+    details: The module only reads.
 seealso:
   - module: homelab.proxmox.access
   - module: homelab.proxmox.vm_template

@@ -110,11 +110,11 @@ class _Work:
         else:
             identity, config = self._made[line.key]
         identity = replace(identity, deadline="")
-        changes = publish_changes(line, identity, config)
+        changes = {**step.changes, **publish_changes(line, identity, config)}
         if line.password is not None:
             # Not in the create call: Proxmox VE stores a password in plain text there, and hashed on a PUT.
             changes["cipassword"] = line.password.value
-        self._write(line.place.node, identity.vmid, changes, digest=config.digest)
+        self._write(line.place.node, identity.vmid, changes, delete=step.delete, digest=config.digest)
         self._published.add(line.key)
         self._report(line, identity, changes)
 

@@ -13,7 +13,7 @@ from .._model.preflight import Finding, Level, PreflightFacts, PreflightWish, Un
 from .._model.tags import parse_tags
 from .build import version_tuple
 from .preflight_nodes import CLUSTER, lowest_major, shown_by, unread
-from .preflight_storages import named_storages, used_storages, kinds_of
+from .preflight_storages import kinds_of, named_storages, used_storages
 from .privilege_table import CAPABILITIES, NEEDS, Kind
 from .privileges import Call, Missing, Permissions, missing
 
@@ -57,16 +57,33 @@ def privilege_findings(wish: PreflightWish, facts: PreflightFacts) -> Iterator[F
         yield _lack(wish, facts, level, gaps, needy)
     for name in wish.capabilities:
         if name not in incomplete:
-            yield _enough(name, wish, facts)
+            yield _enough(name, wish, facts, {gap.path for gap in needed})
 
 
-def _enough(capability: str, wish: PreflightWish, facts: PreflightFacts) -> Finding:
-    """Nothing is missing where anything could be checked; what has no place yet proves nothing."""
+def _enough(capability: str, wish: PreflightWish, facts: PreflightFacts, closed: set[str]) -> Finding:
+    """Nothing is missing where anything could be checked; what has no place yet proves nothing.
+
+    C(closed) are the paths on which something is missing: storages that were not named may be among them, as long as
+    there is another one.
+    """
     used = used_storages(wish, facts)
     open_ends = [_OPTION[kind] for kind in sorted(kinds_of((capability,))) if not used[kind]]
     if not wish.networks and {"net", "clone"} & set(CAPABILITIES[capability]):
         open_ends.append("bridges")
     subject = f"capability {capability}"
+    shut = [
+        _OPTION[kind]
+        for kind in sorted(kinds_of((capability,)))
+        if used[kind] and all(f"/storage/{name}" in closed for name in used[kind])
+    ]
+    if shut:
+        return Finding(
+            check="privileges",
+            level=Level.ERROR,
+            subject=subject,
+            message=f"{facts.auth_id} lacks privileges on every storage that it can see for {', '.join(shut)}",
+            remedy=f"Set {' and '.join(shut)}, and grant what is missing on these",
+        )
     if open_ends:
         return Finding(
             check="privileges",

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from .._model.identity import Identity
@@ -75,6 +75,9 @@ class Publish:
     line: TemplateLine
     generation: Generation | None = None
     """None: the generation that the plan's Build of this line made."""
+    changes: Mapping[str, str] = field(default_factory=dict)
+    """Settings that were declared anew since a build that was found complete."""
+    delete: tuple[str, ...] = ()
 
     def describe(self) -> str:
         which = f"VM {self.generation.vmid}" if self.generation else "the new generation"

@@ -136,7 +136,7 @@ def _plan_line(line: TemplateLine, survey: Survey, source: Source | None, run: R
     if draft.refusals:
         return draft
     if line.absent:
-        _plan_absent(line, survey, actual, draft)
+        _plan_absent(line, survey, run, draft)
         return draft
     resumed = _plan_unfinished(line, actual, source, run, draft)
     if adoptable(line, actual):
@@ -176,10 +176,9 @@ def _plan_unfinished(
     resumed = None
     for left in actual.unfinished:
         generation = left.generation
-        if left.running_task or not (left.owner_gone or deadline_passed(generation, run.now)):
-            draft.refusals.append(_busy(line, left))
-        elif generation.config.lock:
-            draft.refusals.append(_locked(line, generation))
+        stopped = _not_ours_to_end(line, left, run)
+        if stopped is not None:
+            draft.refusals.append(stopped)
         elif resumed is None and _is_wanted(line, generation, source):
             resumed = generation
         else:
@@ -187,6 +186,13 @@ def _plan_unfinished(
             draft.before[f"unfinished {generation.vmid}"] = "building"
             draft.after[f"unfinished {generation.vmid}"] = "absent"
     return resumed
+
+
+def _not_ours_to_end(line: TemplateLine, left: Unfinished, run: Run) -> Refusal | None:
+    """Why an unfinished build must be left to the run that makes it."""
+    if left.running_task or not (left.owner_gone or deadline_passed(left.generation, run.now)):
+        return _busy(line, left)
+    return _locked(line, left.generation) if left.generation.config.lock else None
 
 
 def _busy(line: TemplateLine, left: Unfinished) -> Refusal:
@@ -322,7 +328,10 @@ def _plan_in_place(line: TemplateLine, survey: Survey, current: Generation, draf
 
 
 def _publish(line: TemplateLine, actual: LineActual, generation: Generation, draft: _Draft) -> None:
-    draft.steps.append(Publish(line=line, generation=generation))
+    changes, delete, before, after = config_changes(line, generation)
+    draft.steps.append(Publish(line=line, generation=generation, changes=changes, delete=delete))
+    draft.before.update(before)
+    draft.after.update(after)
     if actual.current is not None:
         draft.before.update(generation_view(actual.current))
     draft.after.update({**generation_view(generation), "name": line.name, "state": State.CURRENT.value})
@@ -365,8 +374,13 @@ def _plan_adoption(line: TemplateLine, actual: LineActual, run: Run, draft: _Dra
     draft.after.update(after)
 
 
-def _plan_absent(line: TemplateLine, survey: Survey, actual: LineActual, draft: _Draft) -> None:
+def _plan_absent(line: TemplateLine, survey: Survey, run: Run, draft: _Draft) -> None:
+    actual = survey.lines[line.key]
     draft.refusals += absence_refusals(line, survey, actual)
+    for left in actual.unfinished:
+        stopped = _not_ours_to_end(line, left, run)
+        if stopped is not None:
+            draft.refusals.append(stopped)
     if draft.refusals:
         return
     for generation in (*actual.generations, *(u.generation for u in actual.unfinished)):

@@ -92,9 +92,6 @@ def absence_refusals(line: TemplateLine, survey: Survey, actual: LineActual) -> 
             )
         if generation.config.protection:
             found.append(_keeps(line, generation, "it is protected", f"Run: qm set {generation.vmid} --protection 0"))
-    for left in actual.unfinished:
-        if left.running_task:
-            found.append(_keeps(line, left.generation, f"task {left.running_task} runs on it", "Wait for its end"))
     return found
 
 

@@ -241,6 +241,31 @@ def test_an_unfinished_build_of_a_living_run_is_refused(left: Unfinished) -> Non
     assert "VM 9005 is being built by run place-9-9" in str(refusal)
 
 
+@pytest.mark.parametrize(
+    "left",
+    [
+        unfinished(deadline="2026-11-23T13:00:00+00:00"),
+        unfinished(running_task="UPID:pve1:1:1:1:qmcreate:9005:root@pam:"),
+        unfinished(config={"lock": "create"}),
+    ],
+)
+def test_absent_leaves_the_build_of_a_living_run_alone(left: Unfinished) -> None:
+    found = plan(line(absent=True), LineActual(unfinished=(left,)))
+    assert "VM 9005" in str(found.refusals[0])
+    assert found.steps == ()
+
+
+def test_absent_removes_what_a_dead_run_left() -> None:
+    found = plan(line(absent=True), LineActual(unfinished=(unfinished(config=HALF),)))
+    assert kinds(found) == [Destroy]
+
+
+def test_a_resumed_publication_brings_what_was_declared_meanwhile() -> None:
+    found = plan(line(settings={"memory": "4096"}), LineActual(unfinished=(unfinished(),)), source(OLD))
+    assert kinds(found) == [Publish]
+    assert found.steps[0].changes["memory"] == "4096"
+
+
 def test_adoption_writes_the_identity_and_changes_nothing_else() -> None:
     raw = {"name": "old", "template": 1, "scsi0": "local-lvm:base-9000-disk-0,size=3G", "digest": "d"}
     occupied = LineActual(occupant=cluster([guest(9000)]).guests[9000], occupant_config=VmConfig(raw))
