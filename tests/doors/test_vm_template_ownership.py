@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.pve import FakeCluster
 from tests.support.workbench import IMAGE, LINE, Bench, lines_of, warnings_of
 
 OTHER_RUN = "000000000000-4711-1"
@@ -384,3 +385,13 @@ def test_a_foreign_block_is_not_adopted(made: Bench) -> None:
     assert result.get("failed"), result
     assert made.writes() == []
     assert clone.config == kept
+
+
+@pytest.mark.parametrize("bench", [lambda: FakeCluster(nodes=("pve1", "pve2"))], indirect=True)
+def test_a_template_on_an_offline_node_is_not_asked_for(bench: Bench) -> None:
+    bench.build(node="pve2")
+    bench.cluster.nodes["pve2"]["online"] = False
+    bench.server.reset_log()
+    result = bench.template(node="pve2")
+    assert "node='pve2': the node is offline" in result["msg"]
+    assert all(entry.status == 200 for entry in bench.server.requests)

@@ -90,6 +90,10 @@ def line_rows(line: TemplateLine, cluster: Cluster) -> list[GuestRow]:
 def _to_read(line: TemplateLine, cluster: Cluster) -> set[int]:
     """VMIDs whose config decides something. Clones by hand inherit tags: where a template has the same generation
     tag, the others are its clones and need no look."""
+    node = cluster.nodes.get(line.place.node)
+    if node is None or not node.online:
+        # Nothing on it can be read, and the planner refuses the line.
+        return set()
     rows = line_rows(line, cluster)
     originals = {tag_value(row.tags, TAG_GENERATION) for row in rows if row.template}
     wanted = set()
