@@ -61,6 +61,8 @@ _raw:
   elements: dict
 """
 
+import typing as t
+
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
@@ -70,7 +72,9 @@ from ..module_utils._images.catalog import CatalogError, load_catalog
 class LookupModule(LookupBase):
     """The lookup plugin."""
 
-    def run(self, terms, variables=None, **kwargs):
+    def run(
+        self, terms: list[str], variables: dict[str, t.Any] | None = None, **kwargs: t.Any
+    ) -> list[dict[str, t.Any]]:
         """One dictionary per term. Raises AnsibleLookupError with everything that is wrong."""
         self.set_options(var_options=variables, direct=kwargs)
         arch = self.get_option("arch")

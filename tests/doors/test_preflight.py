@@ -312,16 +312,6 @@ def test_the_style_of_tags_is_told_to_everybody(lab: Bench) -> None:
     assert "stored as they are written, in the order given" in finding["message"]
 
 
-@pytest.mark.parametrize("lab", ["9.2.4"], indirect=True)
-def test_tags_at_creation_need_more_than_a_pool_from_9_2_on(lab: Bench) -> None:
-    cluster = cluster_of(lab)
-    login = cluster.limited()
-    (finding,) = of(report(lab, **login), "tags", "error")
-    assert "VM.Config.Options on /vms" in finding["message"]
-    login = cluster.limited(more={"/vms": ("VM.Config.Options",)})
-    assert of(report(lab, **login), "tags", "error") == []
-
-
 def test_the_block_of_vmids(lab: Bench) -> None:
     for vmid in (9000, 9001):
         lab.cluster.add_vm(vmid, f"vm{vmid}")

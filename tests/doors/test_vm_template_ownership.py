@@ -236,7 +236,7 @@ def test_a_template_with_an_unbelievable_block_is_left_alone(
 def test_a_template_whose_block_was_edited_away_is_foreign(made: Bench) -> None:
     made.cluster.vms[9000].config["description"] = "Edited."
     result = made.template()
-    assert result["template"]["foreign"][0]["reason"] == "it carries the line's tag and has no identity block"
+    assert result["template"]["foreign"][0]["reason"] == "it has the line's tag or name, and no identity block"
 
 
 def test_a_source_that_is_no_digest_is_a_damaged_block(made: Bench) -> None:

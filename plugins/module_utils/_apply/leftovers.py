@@ -82,7 +82,8 @@ def unproven(client: Client, node: str, vmid: int, run: str) -> tuple[bool, str]
         )
     if not isinstance(found, Identity) or found.run != run:
         return False, ""
-    return tagged_state(config.tags.as_set()) is State.BUILDING, ""
+    # Tags may have to wait for a second write; a build whose run ended before it has none.
+    return tagged_state(config.tags.as_set()) in (State.BUILDING, None), ""
 
 
 def _unseen(client: Client, node: str, vmid: int) -> str:

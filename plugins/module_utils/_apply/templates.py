@@ -14,7 +14,7 @@ from .._images.errors import ImageError
 from .._model.identity import TAG_GENERATION, Identity, State, read_identity, tag_value, tagged_state
 from .._model.template import Generation, TemplateLine
 from .._model.vm_config import VmConfig
-from .._plan.build import create_params, disk_size
+from .._plan.build import building_tags, create_params, disk_size
 from .._plan.plan import Plan, Step
 from .._plan.settings import publish_changes, retire_changes
 from .._plan.steps import Adopt, Build, Configure, Destroy, FetchImage, Publish, Retire
@@ -91,6 +91,8 @@ class _Work:
         identity = replace(step.identity, vmid=vmid)
         self._open = (step.line, vmid, identity)
         self.partly.append(f"created VM {vmid}")
+        if step.tag_later:
+            self._write(step.line.place.node, vmid, {"tags": building_tags(step, vmid)})
         self._refuse_rivals(step, vmid)
         self._grow(step.line, vmid)
         self._task("POST", step.line, vmid, "template", task="qmtemplate")

@@ -28,6 +28,9 @@ MIN_IMPORT = (8, 4)
 MIN_MS_CERT = (9, 1)
 """qemu-server of PVE 9.1 is the first that lets the caller choose the certificates of new EFI variables."""
 
+TAGS_CHECKED = (9, 2)
+"""qemu-server 9.2.0 is the first that checks tags of a create call: on /vms/{vmid}, before the VM is in its pool."""
+
 EXTENSIONS = {"qcow2": "qcow2", "raw": "raw", "vmdk": "vmdk"}
 
 
@@ -103,9 +106,10 @@ def create_params(build: Build, vmid: int) -> dict[str, str | int]:
         # Debian's cloud kernel has no AHCI driver: on q35 an IDE or SATA drive would be invisible to cloud-init.
         "scsi1": f"{line.place.cloudinit_storage}:cloudinit",
         "boot": "order=scsi0",
-        "tags": ";".join(sorted(identity_tags(identity, State.BUILDING) | (line.tags or frozenset()))),
         "description": describe(human(line), identity),
     }
+    if not build.tag_later:
+        params["tags"] = building_tags(build, vmid)
     if line.place.pool:
         params["pool"] = line.place.pool
     if effective_bios(line) == "ovmf":
@@ -114,6 +118,12 @@ def create_params(build: Build, vmid: int) -> dict[str, str | int]:
     if line.tpm is not None:
         params["tpmstate0"] = f"{line.place.storage}:1,version={line.tpm}"
     return params
+
+
+def building_tags(build: Build, vmid: int) -> str:
+    """The tags of a build under way, as Proxmox VE stores them."""
+    tags = identity_tags(replace(build.identity, vmid=vmid), State.BUILDING)
+    return ";".join(sorted(tags | (build.line.tags or frozenset())))
 
 
 def build_name(line: TemplateLine, identity: Identity) -> str:

@@ -11,7 +11,6 @@ from typing import Any
 from .._model.identity import RESERVED_PREFIXES
 from .._model.preflight import Finding, Level, PreflightFacts, PreflightWish, Unanswered
 from .._model.tags import parse_tags
-from .build import version_tuple
 from .preflight_nodes import CLUSTER, lowest_major, shown_by, unread
 from .preflight_storages import kinds_of, named_storages, used_storages
 from .privilege_table import CAPABILITIES, NEEDS, Kind
@@ -29,10 +28,6 @@ _OPTION: Mapping[Kind, str] = {
     Kind.IMAGE_STORAGE: "image_storages",
     Kind.BACKUP_STORAGE: "backup_storages",
 }
-
-TAGS_AT_CREATE = (9, 2)
-"""qemu-server 9.2 checks the tags of a create call on C(/vms/VMID) (PVE::GuestHelpers assert_tag_permissions), before
-the VM is in its pool, so that a pool's privileges do not count there."""
 
 
 def privilege_findings(wish: PreflightWish, facts: PreflightFacts) -> Iterator[Finding]:
@@ -204,7 +199,6 @@ def tag_findings(facts: PreflightFacts) -> Iterator[Finding]:
         )
     else:
         yield from _rules(options)
-    yield from _at_create(facts, permissions)
 
 
 _PREFIXES = ", ".join(f"{prefix}…" for prefix in RESERVED_PREFIXES)
@@ -244,21 +238,6 @@ def _rules(options: Mapping[str, Any]) -> Iterator[Finding]:
         )
     if mode == "free" and not ours:
         yield _tags(Level.OK, f"{_PREFIXES} may be set: user-tag-access is 'free', none of them is registered")
-
-
-def _at_create(facts: PreflightFacts, permissions: Permissions) -> Iterator[Finding]:
-    versions = {
-        name: node.version
-        for name, node in facts.nodes.items()
-        if not isinstance(node.version, Unanswered) and version_tuple(node.version) >= TAGS_AT_CREATE
-    }
-    if versions and not permissions.has("/vms", "VM.Config.Options"):
-        yield _tags(
-            Level.ERROR,
-            f"{', '.join(sorted(versions))}: Proxmox VE 9.2 and newer takes tags at creation only with "
-            f"VM.Config.Options on /vms, a pool's privileges do not count before the VM is in it",
-            "Grant VM.Config.Options on /vms",
-        )
 
 
 def _properties(value: Any) -> Mapping[str, Any]:

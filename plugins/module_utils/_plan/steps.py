@@ -63,6 +63,8 @@ class Build:
     generations: frozenset[str]
     """The generation tags of this line's VMs that were there when the plan was made."""
     version: str
+    tag_later: bool = False
+    """Tags go in a write of their own: these credentials may set them only once the VM is in its pool."""
 
     def describe(self) -> str:
         return f"create VM {self.identity.vmid} for {self.line.subject} from {self.volid}, grow, convert to a template"

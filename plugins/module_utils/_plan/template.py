@@ -18,9 +18,10 @@ from .._model.image import ResolvedImage
 from .._model.recipe import RECIPE_SCHEMA, recipe_digest
 from .._model.template import Generation, LineActual, Survey, TemplateLine, Unfinished
 from .adoption import adoption
-from .build import stored_filename
+from .build import TAGS_CHECKED, stored_filename, version_tuple
 from .decide import Source, SourceProblem, adoptable, build_reasons, deadline_passed, sources_for
 from .plan import Plan, Refusal, Step
+from .privileges import Permissions
 from .quirks import quirk_notes
 from .settings import config_changes, password_sides, place_notes, wants_password
 from .steps import Build, Configure, Destroy, FetchImage, Publish, Retire
@@ -254,6 +255,7 @@ def _plan_build(task: _Task, reasons: tuple[str, ...], draft: _Draft) -> None:
         taken=frozenset(task.taken),
         generations=_generation_tags(survey.lines[line.key]),
         version=survey.version,
+        tag_later=_tag_later(survey, vmid),
     )
     draft.steps.append(build)
     draft.steps.append(Publish(line=line))
@@ -283,6 +285,12 @@ def _generation_tags(actual: LineActual) -> frozenset[str]:
     rows = [*actual.retired, *(one.row for one in actual.generations), *(one.row for one in actual.foreign)]
     rows += [left.generation.row for left in actual.unfinished]
     return frozenset(tag_value(row.tags, TAG_GENERATION) for row in rows)
+
+
+def _tag_later(survey: Survey, vmid: int) -> bool:
+    """Whether the server checks tags of a create call on a path that a pool's privileges do not reach."""
+    may = Permissions(survey.permissions).has(f"/vms/{vmid}", "VM.Config.Options")
+    return version_tuple(survey.version) >= TAGS_CHECKED and not may
 
 
 def _new_identity(line: TemplateLine, source: ResolvedImage, run: Run, vmid: int) -> Identity:

@@ -9,6 +9,7 @@ configs are read, and only a config makes a generation.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -80,10 +81,18 @@ def _read_config(reader: Reader, row: GuestRow) -> VmConfig | None:
 
 
 def line_rows(line: TemplateLine, cluster: Cluster) -> list[GuestRow]:
-    """The VMs on the line's node that carry the line's tag, newest generation first."""
+    """The VMs on the line's node that carry the line's tag, newest generation first.
+
+    A build whose tags had to wait for a second write, and whose run ended before it, is known by its name.
+    """
     tag = TAG_LINE + line.line
-    rows = [row for row in cluster.guests.values() if row.type == "qemu" and tag in row.tags]
-    here = [row for row in rows if row.node == line.place.node]
+    untagged = re.compile(re.escape(line.name) + r"-\d{14}")
+    here = [
+        row
+        for row in cluster.guests.values()
+        if row.type == "qemu" and row.node == line.place.node
+        if tag in row.tags or (untagged.fullmatch(row.name) and not tag_value(row.tags, TAG_LINE))
+    ]
     return sorted(here, key=lambda row: (tag_value(row.tags, TAG_GENERATION), row.template, row.vmid), reverse=True)
 
 
@@ -151,7 +160,7 @@ def judge(row: GuestRow, config: VmConfig, line: str | None = None) -> Generatio
     """Whether a VM is a generation of ours. With C(line), of that line."""
     identity = read_identity(row.vmid, config.description)
     if identity is None:
-        return Foreign("it carries the line's tag and has no identity block")
+        return Foreign("it has the line's tag or name, and no identity block")
     if isinstance(identity, Foreign):
         return identity
     if identity.role is not Role.TEMPLATE:

@@ -60,6 +60,9 @@ def create_vm(scope: Scope) -> str | None:
     need_for_drives(scope, vmid, options, storage)
     for key in options:
         need_for_option(scope, vmid, pool, key)
+    if "tags" in options and scope.guests.tags_are_checked_at_creation():
+        # assert_tag_permissions of pve-guest-common asks for the VM's own path, before it is in its pool.
+        scope.check(f"/vms/{vmid}", "VM.Config.Options")
     for key, value in options.items():
         if BY_VALUE.fullmatch(key):
             need_for_device(scope, (vmid, pool), key, value)

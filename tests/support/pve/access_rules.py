@@ -48,6 +48,8 @@ class Guests(t.Protocol):
 
     def knows_option(self, key: str) -> bool: ...
 
+    def tags_are_checked_at_creation(self) -> bool: ...
+
 
 @dataclass
 class Scope:

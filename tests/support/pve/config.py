@@ -116,6 +116,9 @@ class ConfigMixin:
     def knows_option(self, key: str) -> bool:
         return schema.option(self.major, key) is not None or bool(UNUSED.fullmatch(key))
 
+    def tags_are_checked_at_creation(self) -> bool:
+        return tuple(int(part) for part in self.release_version.split(".")) >= (9, 2)
+
     def change(self, vm: Vm, v: dict, log: list[str]) -> None:
         """Apply deletes, then changes; a running VM keeps most of them pending."""
         for key in split_list(v.get("delete")):

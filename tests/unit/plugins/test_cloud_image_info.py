@@ -11,8 +11,8 @@ import json
 import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.homelab.proxmox.plugins.module_utils._images.catalog import load_catalog, schema
 from ansible_collections.homelab.proxmox.plugins.module_utils._ansible import catalog_door
+from ansible_collections.homelab.proxmox.plugins.module_utils._images.catalog import load_catalog, schema
 from ansible_collections.homelab.proxmox.plugins.modules import cloud_image_info
 
 TODAY = datetime.date(2026, 11, 23)
