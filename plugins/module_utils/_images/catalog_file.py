@@ -33,7 +33,7 @@ def parse_yaml(text: str, source: str) -> Any:
     """The document in C(text). Dates stay texts; a key that stands twice is an error. Raises CatalogError."""
     yaml = _library("yaml", "PyYAML", source)
 
-    class Loader(yaml.SafeLoader):  # type: ignore[misc, unused-ignore]
+    class Loader(yaml.SafeLoader):  # type: ignore[misc, name-defined, unused-ignore]
         """SafeLoader without dates, refusing duplicate keys."""
 
         # Dates are compared as texts, and JSON has none.
