@@ -10,7 +10,9 @@ import io
 import json
 import typing as t
 from contextlib import redirect_stdout, suppress
+from unittest import mock
 
+from ansible.module_utils import _internal
 from ansible.module_utils.testing import patch_module_args
 
 from .pve import Server
@@ -23,7 +25,9 @@ def run_module(name: str, params: t.Mapping[str, t.Any], *, check: bool = False)
     module = importlib.import_module(f"{MODULES}.{name}")
     arguments = {**params, "_ansible_check_mode": check, "_ansible_diff": True, "_ansible_remote_tmp": "/tmp"}
     out = io.StringIO()
-    with patch_module_args(arguments), redirect_stdout(out), suppress(SystemExit):
+    # Where a test has loaded Ansible's controller, warnings would go to its screen instead of into the result.
+    on_target = mock.patch.object(_internal, "is_controller", False)
+    with patch_module_args(arguments), on_target, redirect_stdout(out), suppress(SystemExit):
         module.main()
     _forget_warnings()
     return json.loads(out.getvalue().strip().splitlines()[-1])
