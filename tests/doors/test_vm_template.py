@@ -113,7 +113,7 @@ def test_defaults_of_a_build_from_a_catalogue_file(bench: Bench) -> None:
 def test_the_description_holds_human_text_and_identity(bench: Bench) -> None:
     digest = bench.publish()
     text = bench.build().config["description"]
-    human, _, block = text.partition("\n\n```homelab\n")
+    human, _unused, block = text.partition("\n\n```homelab\n")
     assert human == "Debian 13 (lab)"
     values = dict(line.split(": ", 1) for line in block.removesuffix("\n```").splitlines())
     assert values == {
@@ -256,7 +256,7 @@ def test_secure_boot_and_tpm(bench: Bench, suffix: str) -> None:
     config = bench.build(**options).config
     assert config["bios"] == "ovmf"
     assert config["machine"] == "q35"
-    disk, _, rest = config["efidisk0"].partition(",")
+    disk, _unused, rest = config["efidisk0"].partition(",")
     assert disk == "local-lvm:base-9000-disk-0"
     assert {"efitype=4m", "pre-enrolled-keys=1"} <= set(rest.split(","))
     assert (suffix.lstrip(",") in rest.split(",")) if suffix else "ms-cert" not in rest

@@ -24,7 +24,8 @@ from .._model.image import ResolvedImage
 from .._model.template import ForeignVm, Generation, Survey, TemplateLine
 from .._plan.decide import Source, SourceProblem, build_reasons, wants_source
 from .._plan.plan import Plan
-from .._plan.template import Run, generation_view, plan_templates
+from .._plan.template import Run, plan_templates
+from .._plan.views import generation_view
 from .._pve.client import Client
 from .._read.templates import read_lines, survey_lines, with_build_facts
 from .image_options import Trust, trust_from

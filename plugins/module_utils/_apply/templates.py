@@ -18,7 +18,7 @@ from .._plan.build import building_tags, create_params, disk_size
 from .._plan.plan import Plan, Step
 from .._plan.settings import publish_changes, retire_changes
 from .._plan.steps import Adopt, Build, Configure, Destroy, FetchImage, Publish, Retire
-from .._plan.template import identity_view
+from .._plan.views import identity_view
 from .._pve.client import Client, api_path
 from .._pve.errors import ApiError, DeadlineExceeded, Kind, ProxmoxError, TaskFailed
 from .._read.cluster import read_cluster

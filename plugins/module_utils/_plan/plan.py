@@ -47,6 +47,11 @@ class Plan:
     refusals: tuple[Refusal, ...] = ()
     notes: tuple[str, ...] = ()
     result: Mapping[str, Any] = field(default_factory=dict)
+    tracks: tuple[tuple[str, tuple[Step, ...]], ...] = ()
+    """The same steps by what they are for, where several things are planned together: each track is done in order,
+    tracks may be done side by side."""
+    refused: tuple[str, ...] = ()
+    """The tracks that refusals concern."""
 
     @property
     def changed(self) -> bool:

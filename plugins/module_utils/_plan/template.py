@@ -9,7 +9,7 @@ Publish comes before retire, and nothing is deleted but unfinished builds and wh
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -26,6 +26,7 @@ from .quirks import quirk_notes
 from .settings import config_changes, password_sides, place_notes, wants_password
 from .steps import Build, Configure, Destroy, FetchImage, Publish, Retire
 from .template_checks import absence_refusals, build_refusals, choose_transfer, line_refusals
+from .views import generation_view, identity_view, summary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,20 +69,25 @@ def plan_templates(lines: Sequence[TemplateLine], survey: Survey, sources: Mappi
     refusals: list[Refusal] = []
     notes: list[str] = []
     results: dict[str, Any] = {}
+    tracks: list[tuple[str, tuple[Step, ...]]] = []
+    refused: list[str] = []
     taken = set(survey.cluster.guests)
-    fetched: set[tuple[str, str, str]] = set()
+    fetched: dict[tuple[str, str, str], FetchImage] = {}
     for line in lines:
         draft = _plan_line(line, survey, sources_for(line, sources), run, taken)
-        for step in draft.steps:
-            if isinstance(step, FetchImage):
-                key = ("" if _is_shared(survey, step) else step.node, step.storage, step.filename)
-                if key in fetched:
-                    continue
-                fetched.add(key)
+        track: list[Step] = []
+        for step in draft.steps if not draft.refusals else []:
             if isinstance(step, Build):
                 taken.add(step.identity.vmid)
-            steps.append(step)
-        if draft.before != draft.after:
+            shared = _fetched_once(survey, step, fetched)
+            track.append(shared)
+            if shared is step:
+                steps.append(step)
+        if track:
+            tracks.append((line.key, tuple(track)))
+        if draft.refusals:
+            refused.append(line.key)
+        elif draft.before != draft.after:
             before[line.key] = draft.before
             after[line.key] = draft.after
         refusals += draft.refusals
@@ -94,39 +100,17 @@ def plan_templates(lines: Sequence[TemplateLine], survey: Survey, sources: Mappi
         refusals=tuple(refusals),
         notes=tuple(notes),
         result={"templates": results},
+        tracks=tuple(tracks),
+        refused=tuple(refused),
     )
 
 
-def summary(line: TemplateLine, actual: LineActual) -> dict[str, Any]:
-    """What a door returns of a line: the current generation and what hangs beside it."""
-    current = actual.current
-    return {
-        "line": line.line,
-        "node": line.place.node,
-        "current": generation_view(current) if current else None,
-        "retired": sorted({g.vmid for g in actual.generations if g is not current} | {r.vmid for r in actual.retired}),
-        "unfinished": [u.generation.vmid for u in actual.unfinished],
-        "foreign": [{"vmid": f.row.vmid, "name": f.row.name, "reason": f.reason} for f in actual.foreign],
-    }
-
-
-def generation_view(generation: Generation) -> dict[str, Any]:
-    """A generation in the vocabulary of results and diffs."""
-    state = generation.state.value if generation.state else None
-    return {**identity_view(generation.identity), "name": generation.config.name, "state": state}
-
-
-def identity_view(identity: Identity) -> dict[str, Any]:
-    """What an identity says, in the vocabulary of results and diffs."""
-    return {
-        "vmid": identity.vmid,
-        "generation": identity.generation,
-        "image": identity.image or identity.url,
-        "source": identity.source,
-        "verification": identity.verification,
-        "recipe": identity.recipe,
-        "built": identity.built,
-    }
+def _fetched_once(survey: Survey, step: Step, fetched: dict[tuple[str, str, str], FetchImage]) -> Step:
+    """The step, or the one of an earlier line that fetches the same file onto the same storage."""
+    if not isinstance(step, FetchImage):
+        return step
+    key = ("" if _is_shared(survey, step) else step.node, step.storage, step.filename)
+    return fetched.setdefault(key, step)
 
 
 def _plan_line(line: TemplateLine, survey: Survey, source: Source | None, run: Run, taken: set[int]) -> _Draft:
@@ -400,8 +384,3 @@ def _plan_absent(line: TemplateLine, survey: Survey, run: Run, draft: _Draft) ->
 def _is_shared(survey: Survey, step: FetchImage) -> bool:
     row = survey.cluster.storage(step.node, step.storage)
     return row is not None and row.shared
-
-
-def with_vmid(identity: Identity, vmid: int) -> Identity:
-    """The identity under the VMID that the server really gave."""
-    return replace(identity, vmid=vmid)

@@ -153,7 +153,7 @@ def failed_task(lab: Lab) -> t.Iterator[Row]:
     if not lab.images():
         lab.run(lab.line())[0].expect(["ok"])
         lab.wipe()
-    ours = [_failure(lab, lab.line(), "No space left") for _ in range(3)]
+    ours = [_failure(lab, lab.line(), "No space left") for _unused in range(3)]
     # Without it the peer waits for 30 polls of a second each.
     patience = {} if lab.full else {"timeout": 5}
     peer = [_failure(lab, lab.two_tasks(lab.images()[0], **patience))] if lab.peer.path else []
