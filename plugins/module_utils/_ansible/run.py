@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from ansible.module_utils.basic import AnsibleModule
 
-from .._apply.outcome import ApplyFailed, Outcome
+from .._apply.outcome import ApplyFailed, Outcome, PartlyFailed
 from .._images.errors import ImageError
 from .._plan.plan import OptionProblems, Plan
 from .._pve.auth import ConnectionOptionError, connection_from
@@ -37,8 +37,10 @@ class Door(t.Generic[D, A]):
     plan: Callable[[D, A], Plan]
     apply: Callable[[Client, D, Plan], Outcome] | None = None
     """None for doors that only read."""
-    result: Callable[[Mapping[str, t.Any]], Mapping[str, t.Any]] = dict
-    """The shape of the result; the same for a plan and for what was done."""
+    result: Callable[[Plan, Mapping[str, t.Any], tuple[str, ...]], Mapping[str, t.Any]] = lambda _p, found, _f: found
+    """The shape of the result, the same for a plan and for what was done; at last the tracks that failed."""
+    partial: bool = False
+    """Whether what is not refused goes on. The module fails at its end, with everything that was refused."""
 
 
 def run(module: AnsibleModule, door: Door[D, A]) -> t.NoReturn:
@@ -50,12 +52,14 @@ def run(module: AnsibleModule, door: Door[D, A]) -> t.NoReturn:
         client = open_client(module.params)
         plan = _plan(module, client, door, desired)
         if module.check_mode or door.apply is None or not plan.steps:
-            _exit(module, client, plan, door.result(plan.result))
+            _exit(module, client, plan, door.result(plan, plan.result, ()))
         client.allow_writes()
         outcome = _apply(module, client, door, desired, plan)
-        _exit(module, client, plan, door.result(outcome.result), outcome.warnings)
+        _exit(module, client, plan, door.result(plan, outcome.result, ()), outcome.warnings)
     except (OptionProblems, ConnectionOptionError) as problem:
         _fail(module, client, msg=_together(list(problem.problems)), problems=list(problem.problems))
+    except PartlyFailed as failure:
+        _fail_partly(module, client, door, failure)
     except ApplyFailed as failure:
         _fail(
             module, client, msg=_with_left(str(failure), failure.left), **_rest(failure), **_error_fields(failure.cause)
@@ -66,7 +70,7 @@ def run(module: AnsibleModule, door: Door[D, A]) -> t.NoReturn:
 
 def _plan(module: AnsibleModule, client: Client, door: Door[D, A], desired: D) -> Plan:
     plan = door.plan(desired, door.read(client, desired))
-    if plan.refusals:
+    if plan.refusals and not door.partial:
         refusals = [str(refusal) for refusal in plan.refusals]
         _fail(module, client, msg=_together(refusals), refusals=refusals)
     return plan
@@ -77,6 +81,8 @@ def _apply(module: AnsibleModule, client: Client, door: Door[D, A], desired: D, 
     apply = door.apply or _nothing
     try:
         return apply(client, desired, plan)
+    except PartlyFailed as failure:
+        _fail_partly(module, client, door, failure)
     except ApplyFailed as failure:
         if not failure.stale:
             raise
@@ -101,6 +107,28 @@ def _plan_again(module: AnsibleModule, client: Client, door: Door[D, A], desired
     if failure.step in again.steps:
         raise failure
     return again
+
+
+def _fail_partly(module: AnsibleModule, client: Client | None, door: Door[D, A], failure: PartlyFailed) -> t.NoReturn:
+    """End with what every failed track says, beside what the others came to."""
+    failures = [
+        {
+            "track": key,
+            "msg": _with_left(str(one), one.left),
+            "left_behind": list(one.left),
+            **_error_fields(one.cause),
+        }
+        for key, one in failure.failures.items()
+    ]
+    texts = [f"{found['track']}: {found['msg']}" for found in failures]
+    if failure.plan is not None:
+        refusals = [str(refusal) for refusal in failure.plan.refusals]
+        found = door.result(failure.plan, failure.outcome.result, tuple(failure.failures))
+        extra = {**found, "refusals": refusals}
+        texts += refusals
+    else:
+        extra = {}
+    _fail(module, client, msg=_together(texts), failures=failures, **_rest(failure), **extra)
 
 
 def _rest(failure: ApplyFailed) -> dict[str, t.Any]:
@@ -135,6 +163,9 @@ def _exit(
     if plan.steps:
         extra["steps"] = [step.describe() for step in plan.steps]
         extra["diff"] = {"before": dict(plan.before), "after": dict(plan.after)}
+    if plan.refusals:
+        refusals = [str(refusal) for refusal in plan.refusals]
+        _fail(module, client, msg=_together(refusals), refusals=refusals, changed=plan.changed, **extra)
     module.exit_json(changed=plan.changed, requests=client.counts(), **extra)
     raise AssertionError("unreachable: the module has ended")
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 
 from .._apply.outcome import Outcome
-from .._apply.templates import apply_templates
+from .._apply.scheduler import Limits
+from .._apply.templates import SEQUENTIAL, apply_templates
 from .._images.errors import ImageError
 from .._images.http import RequestsHttp
 from .._images.resolve import check_unchanged
@@ -23,10 +24,12 @@ from .._model.cluster import GuestRow
 from .._model.image import ResolvedImage
 from .._model.template import ForeignVm, Generation, Survey, TemplateLine
 from .._plan.decide import Source, SourceProblem, build_reasons, wants_source
+from .._plan.fleet import spread
 from .._plan.plan import Plan
 from .._plan.template import Run, plan_templates
 from .._plan.views import generation_view
 from .._pve.client import Client
+from .._read.cluster import read_cluster
 from .._read.templates import read_lines, survey_lines, with_build_facts
 from .image_options import Trust, trust_from
 from .run import Door, run
@@ -48,12 +51,15 @@ class Wanted:
     trust: Trust
     directory: Path
     seconds: int
+    limits: Limits = SEQUENTIAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """The survey together with what the vendors said."""
 
+    lines: tuple[TemplateLine, ...]
+    """Those that are wanted, once for each shared storage."""
     survey: Survey
     sources: Mapping[str, Source]
     now: datetime
@@ -72,27 +78,32 @@ def run_vm_template(module: AnsibleModule) -> t.NoReturn:
     run(module, door)
 
 
-def wanted_from(params: Mapping[str, t.Any], lines: Sequence[TemplateLine], tmpdir: Path) -> Wanted:
+def wanted_from(
+    params: Mapping[str, t.Any], lines: Sequence[TemplateLine], tmpdir: Path, limits: Limits = SEQUENTIAL
+) -> Wanted:
     directory = params["download_dir"]
     return Wanted(
         lines=tuple(lines),
         trust=trust_from(params),
         directory=Path(directory) if directory else tmpdir,
         seconds=int(params["timeout"] or 1800) + MARGIN,
+        limits=limits,
     )
 
 
 def read_and_resolve(client: Client, wanted: Wanted, http: RequestsHttp) -> Found:
     """Survey the cluster, then ask vendors and storages only for the lines that need it."""
     now = datetime.now(UTC)
-    survey = survey_lines(client, wanted.lines, auth_id=client.identity, is_gone=is_gone)
-    asked = [line for line in wanted.lines if wants_source(line, survey.lines[line.key], now)]
+    cluster = read_cluster(client)
+    lines = spread(wanted.lines, cluster)
+    survey = survey_lines(client, lines, cluster, auth_id=client.identity, is_gone=is_gone)
+    asked = [line for line in lines if wants_source(line, survey.lines[line.key], now)]
     answers = resolve_all(asked, wanted.trust, http)
     sources = {line.key: unchanged(answers[line.key], line, survey.lines[line.key].current) for line in asked}
     building = [line for line in asked if build_reasons(line, survey.lines[line.key].current, sources.get(line.key))]
     if building:
         survey = with_build_facts(client, survey, building)
-    return Found(survey=survey, sources=sources, now=now)
+    return Found(lines=tuple(lines), survey=survey, sources=sources, now=now)
 
 
 def resolve_all(lines: Sequence[TemplateLine], trust: Trust, http: RequestsHttp) -> dict[str, Source]:
@@ -116,14 +127,14 @@ def unchanged(answer: Source, line: TemplateLine, current: Generation | None) ->
 
 def plan_found(wanted: Wanted, found: Found) -> Plan:
     run = Run(id=run_id(), now=found.now, builder=BUILDER, seconds=wanted.seconds)
-    return plan_templates(wanted.lines, found.survey, found.sources, run)
+    return plan_templates(found.lines, found.survey, found.sources, run)
 
 
 def apply_wanted(client: Client, wanted: Wanted, plan: Plan, http: RequestsHttp) -> Outcome:
-    return apply_templates(client, plan, fetcher(wanted.directory, wanted.trust, http))
+    return apply_templates(client, plan, fetcher(wanted.directory, wanted.trust, http), wanted.limits)
 
 
-def _single(result: Mapping[str, t.Any]) -> dict[str, t.Any]:
+def _single(_plan: Plan, result: Mapping[str, t.Any], _failed: tuple[str, ...]) -> dict[str, t.Any]:
     """The one line that C(vm_template) was asked for."""
     (template,) = result["templates"].values()
     return {"template": template}

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .._plan.plan import Step
+from .._plan.plan import Plan, Step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,3 +47,25 @@ class ApplyFailed(Exception):
     def after(self, first: ApplyFailed) -> ApplyFailed:
         """This failure of a second attempt, with what the first one had done."""
         return ApplyFailed(self.cause, step=self.step, done=first.done + self.done, left=self.left, advice=self.advice)
+
+
+class PartlyFailed(ApplyFailed):
+    """Some tracks failed, by their key; C(outcome) is what the others came to."""
+
+    def __init__(self, failures: Mapping[str, ApplyFailed], *, done: tuple[str, ...], outcome: Outcome) -> None:
+        first = next(iter(failures.values()))
+        super().__init__(
+            first.cause,
+            done=(*done, *(text for failure in failures.values() for text in failure.done)),
+            left=tuple(text for failure in failures.values() for text in failure.left),
+            # Another plan is worth making only where nothing else went wrong: it would try everything again.
+            stale=all(failure.stale for failure in failures.values()),
+            step=first.step,
+        )
+        self.failures = dict(failures)
+        self.outcome = outcome
+        self.plan: Plan | None = None
+        """Set by whoever knows the plan that failed."""
+
+    def __str__(self) -> str:
+        return "\n".join(f"- {key}: {failure}" for key, failure in self.failures.items())

@@ -26,10 +26,12 @@ from .._read.templates import line_rows
 from .advice import advice, is_stale
 from .images import Fetcher, put_image
 from .leftovers import not_removed, out_of_time, stays_of_image, stays_of_steps, unproven
-from .outcome import ApplyFailed, Outcome
+from .outcome import ApplyFailed, Outcome, PartlyFailed
+from .scheduler import Limits, Turns, run_all
 
 _GIB = 1024**3
 
+SEQUENTIAL = Limits(workers=1)
 MAX_CLASHES = 50
 """How many VMIDs are tried when other clients, or guests that these credentials may not see, hold them."""
 
@@ -42,19 +44,51 @@ class Overtaken(ProxmoxError):
     """Another run builds, or has built, the same line meanwhile. The plan has to be made again."""
 
 
-def apply_templates(client: Client, plan: Plan, fetch: Fetcher) -> Outcome:
-    """Carry out the steps of a template plan in order. Raises ApplyFailed with what was done and what is left."""
-    work = _Work(client, fetch, dict(plan.result["templates"]))
+def apply_templates(client: Client, plan: Plan, fetch: Fetcher, limits: Limits = SEQUENTIAL) -> Outcome:
+    """Carry out a template plan, its tracks side by side as far as the limits go.
+
+    Raises ApplyFailed with what was done and what is left. A track that fails does not stop the others.
+    """
+    turns = Turns(limits, plan.shared)
+    templates = plan.result["templates"]
+
+    def carry_out(key: str, steps: Sequence[Step]) -> Outcome | ApplyFailed:
+        work = _Work(client, fetch, turns, {key: templates[key]})
+        try:
+            return _carry_out(work, steps)
+        except ApplyFailed as failure:
+            return failure
+
+    jobs = [partial(carry_out, key, steps) for key, steps in plan.tracks]
+    ended = dict(zip([key for key, _steps in plan.tracks], run_all(jobs, limits.workers), strict=True))
+    failures = {key: end for key, end in ended.items() if isinstance(end, ApplyFailed)}
+    done = [end for end in ended.values() if isinstance(end, Outcome)]
+    results = dict(templates)
+    for outcome in done:
+        results.update(outcome.result["templates"])
+    warnings = tuple(text for outcome in done for text in outcome.warnings)
+    if len(failures) == 1 and len(ended) == 1:
+        raise next(iter(failures.values()))
+    if failures:
+        finished = [step.describe() for key, steps in plan.tracks if key not in failures for step in steps]
+        partly = PartlyFailed(failures, done=tuple(finished), outcome=Outcome(result={"templates": results}))
+        partly.plan = plan
+        raise partly
+    return Outcome(result={"templates": results}, warnings=warnings)
+
+
+def _carry_out(work: _Work, steps: Sequence[Step]) -> Outcome:
+    """The steps of one track in order."""
     done: list[str] = []
-    for number, step in enumerate(plan.steps):
+    for number, step in enumerate(steps):
         try:
             work.do(step)
         except (ProxmoxError, ImageError) as cause:
             raise ApplyFailed(
                 cause,
                 done=(*done, *work.partly),
-                left=work.clean_up(plan.steps[number:], cause),
-                advice=advice(step, cause, identity=client.identity, vmid=work.at),
+                left=work.clean_up(steps[number:], cause),
+                advice=advice(step, cause, identity=work.client.identity, vmid=work.at),
                 stale=is_stale(cause) or isinstance(cause, Overtaken),
                 step=step,
             ) from cause
@@ -65,9 +99,10 @@ def apply_templates(client: Client, plan: Plan, fetch: Fetcher) -> Outcome:
 class _Work:
     """One run over a plan: what it has made so far."""
 
-    def __init__(self, client: Client, fetch: Fetcher, results: dict[str, Any]) -> None:
+    def __init__(self, client: Client, fetch: Fetcher, turns: Turns, results: dict[str, Any]) -> None:
         self.client = client
         self.fetch = fetch
+        self.turns = turns
         self.results = results
         self.warnings: list[str] = []
         self.partly: list[str] = []
@@ -83,10 +118,25 @@ class _Work:
 
     @do.register
     def _fetch_image(self, step: FetchImage) -> None:
-        self.warnings += put_image(self.client, step, self.fetch)
+        def put() -> tuple[str, ...]:
+            with self.turns.heavy(step.node, step.storage):
+                return put_image(self.client, step, self.fetch)
+
+        self.warnings += self.turns.once(step, put) or ()
 
     @do.register
     def _build(self, step: Build) -> None:
+        with self.turns.heavy(step.line.place.node, step.line.place.storage):
+            identity = self._make(step)
+        config = self._config(step.line.place.node, identity.vmid)
+        problems = config.template_is_complete(identity.vmid)
+        if problems:
+            raise NotAsPlanned(f"VM {identity.vmid} was converted to a template, but not wholly: {', '.join(problems)}")
+        self._made[step.line.key] = (identity, config)
+        self._open = None
+        self.partly.clear()
+
+    def _make(self, step: Build) -> Identity:
         vmid = self._create(step)
         identity = replace(step.identity, vmid=vmid)
         self._open = (step.line, vmid, identity)
@@ -96,13 +146,7 @@ class _Work:
         self._refuse_rivals(step, vmid)
         self._grow(step.line, vmid)
         self._task("POST", step.line, vmid, "template", task="qmtemplate")
-        config = self._config(step.line.place.node, vmid)
-        problems = config.template_is_complete(vmid)
-        if problems:
-            raise NotAsPlanned(f"VM {vmid} was converted to a template, but not wholly: {', '.join(problems)}")
-        self._made[step.line.key] = (identity, config)
-        self._open = None
-        self.partly.clear()
+        return identity
 
     @do.register
     def _publish(self, step: Publish) -> None:

@@ -52,6 +52,8 @@ class Plan:
     tracks may be done side by side."""
     refused: tuple[str, ...] = ()
     """The tracks that refusals concern."""
+    shared: frozenset[str] = frozenset()
+    """Storages that several nodes share: what is heavy on them waits for one another across nodes."""
 
     @property
     def changed(self) -> bool:

@@ -102,6 +102,7 @@ def plan_templates(lines: Sequence[TemplateLine], survey: Survey, sources: Mappi
         result={"templates": results},
         tracks=tuple(tracks),
         refused=tuple(refused),
+        shared=frozenset(row.storage for row in survey.cluster.storages.values() if row.shared),
     )
 
 

@@ -38,10 +38,9 @@ READERS = 8
 
 
 def survey_lines(
-    reader: Reader, lines: Sequence[TemplateLine], *, auth_id: str, is_gone: Callable[[str], bool]
+    reader: Reader, lines: Sequence[TemplateLine], cluster: Cluster, *, auth_id: str, is_gone: Callable[[str], bool]
 ) -> Survey:
     """Read what planning needs. C(is_gone) tells whether a run id belongs to a process known to be dead."""
-    cluster = read_cluster(reader)
     permissions = read_permissions(reader)
     wanted = {vmid for line in lines for vmid in _to_read(line, cluster)}
     configs = read_configs(reader, (cluster.guests[vmid] for vmid in sorted(wanted)))
