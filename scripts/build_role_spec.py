@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the homelab.proxmox contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writes what the role C(templates) takes over from the module vm_template: its argument spec and its one task.
+"""Writes what the role C(templates) takes over from the module vm_template_fleet: its argument spec.
 
 A contract test holds the role against the module; after a change of the module's options, run this.
 """
@@ -24,11 +24,16 @@ from ansible_collections.homelab.proxmox.plugins.doc_fragments.image import (  #
 from ansible_collections.homelab.proxmox.plugins.doc_fragments.template import (  # noqa: E402
     ModuleDocFragment as TemplateFragment,
 )
-from ansible_collections.homelab.proxmox.plugins.module_utils._ansible.template_spec import line_options  # noqa: E402
+from ansible_collections.homelab.proxmox.plugins.module_utils._ansible.fleet_door import fleet_options  # noqa: E402
 
 ROLE = ROOT / "roles" / "templates"
-BY_ROLE = {"node"}
-"""Options of the module that the role itself gives."""
+OF_LINES = {
+    "nodes": "The nodes that get this line, C(templates_nodes) where nothing is given.",
+    "storages": "The storage for the line's disks by node, where it is not the same everywhere.",
+}
+"""Suboptions that only the fleet has."""
+DEFAULTS: dict[str, t.Any] = {"download_dir": ""}
+"""Where the role needs a literal default and the module has none."""
 
 
 class Dumper(yaml.SafeDumper):
@@ -45,8 +50,6 @@ def role_options(spec: dict[str, t.Any], docs: dict[str, t.Any]) -> dict[str, t.
     """Module options as options of a role; defaults stay the module's."""
     options = {}
     for name, given in spec.items():
-        if name in BY_ROLE:
-            continue
         text = docs[name]["description"]
         # Names of options mean the module's there, and would be looked for in the role here.
         told = re.sub(r"\bO\(", "C(", text if isinstance(text, str) else text[0])
@@ -65,19 +68,23 @@ def argument_specs() -> dict[str, t.Any]:
     docs = {
         **yaml.safe_load(TemplateFragment.DOCUMENTATION)["options"],
         **yaml.safe_load(ImageFragment.DOCUMENTATION)["options"],
+        **{name: {"description": text} for name, text in OF_LINES.items()},
+        **yaml.safe_load(module_documentation())["options"],
     }
-    nodes = {
-        "type": "list",
-        "elements": "str",
-        "description": "The nodes that get this line, C(templates_nodes) where nothing is given.",
-    }
+    spec = fleet_options()
     lines = {
         "type": "list",
         "elements": "dict",
         "default": [],
-        "description": "The lines to keep, each with the options of M(homelab.proxmox.vm_template) but for C(node).",
-        "options": {"nodes": nodes, **role_options(line_options(), docs)},
+        "description": "The lines to keep, each with the options of M(homelab.proxmox.vm_template_fleet)'s lines.",
+        "options": role_options(spec["lines"]["options"], {**docs, "nodes": {"description": OF_LINES["nodes"]}}),
     }
+    of_all = {name: option for name, option in spec.items() if name != "lines"}
+    whole = {}
+    for name, option in role_options(of_all, docs).items():
+        whole[f"templates_{name}"] = {**option, "default": of_all[name].get("default", DEFAULTS.get(name))}
+        if name in DEFAULTS:
+            whole[f"templates_{name}"]["type"] = "str"
     return {
         "argument_specs": {
             "main": {
@@ -85,55 +92,33 @@ def argument_specs() -> dict[str, t.Any]:
                 "version_added": "0.1.0",
                 "author": ["The homelab.proxmox contributors"],
                 "description": [
-                    "Brings every declared line on every declared node to what is declared, one module call for each.",
+                    "Brings every declared line on every declared node to what is declared, in one module call.",
                     "Runs where the Proxmox VE API is reached from, which is usually the controller.",
                     "Connection options come from C(module_defaults) or the environment.",
                 ],
                 "options": {
                     "templates_lines": lines,
-                    "templates_nodes": {
-                        "type": "list",
-                        "elements": "str",
-                        "default": [],
-                        "description": "The nodes that get every line that names none itself.",
-                    },
                     "templates_defaults": {
                         "type": "dict",
                         "default": {},
                         "description": "Options for every line; what a line says itself wins.",
                     },
+                    **whole,
                 },
             }
         }
     }
 
 
-def _value(name: str, option: t.Mapping[str, t.Any]) -> str:
-    """Where a module option gets its value; not from the item where it is a secret, since -v prints items."""
-    if option.get("no_log"):
-        return f"__templates_secrets[__templates_index].{name} | default(omit)"
-    return f"item.{name}" if name in ("line", "node") else f"item.{name} | default(omit)"
-
-
-def task() -> str:
-    """The content of tasks/main.yml."""
-    passed = "\n".join(f'    {name}: "{{{{ {_value(name, option)} }}}}"' for name, option in line_options().items())
-    return f"""---
-- name: Keep each line on each of its nodes
-  homelab.proxmox.vm_template:
-{passed}
-  loop: "{{{{ __templates_items }}}}"
-  loop_control:
-    index_var: __templates_index
-    label: "{{{{ item.line }}}} on {{{{ item.node }}}}"
-  register: templates_result
-"""
+def module_documentation() -> str:
+    """The documentation of the module, without importing it."""
+    text = (ROOT / "plugins" / "modules" / "vm_template_fleet.py").read_text(encoding="utf-8")
+    return text.split('DOCUMENTATION = r"""', 1)[1].split('"""', 1)[0]
 
 
 def main() -> None:
     text = yaml.dump(argument_specs(), Dumper=Dumper, sort_keys=False, width=100, allow_unicode=True)
     (ROLE / "meta" / "argument_specs.yml").write_text("---\n" + text, encoding="utf-8")
-    (ROLE / "tasks" / "main.yml").write_text(task(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -144,7 +144,8 @@ class Site:
             "proxmox_api_token_secret": self.server.token_secret,
             "proxmox_ca_path": self.server.ca_path,
             "templates_nodes": NODES,
-            "templates_defaults": {"storage": "local-lvm", "catalog_files": [str(self.catalog)]},
+            "templates_defaults": {"storage": "local-lvm"},
+            "templates_catalog_files": [str(self.catalog)],
             "templates_lines": self.lines,
         }
 

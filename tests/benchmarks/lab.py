@@ -27,7 +27,8 @@ LATENCY = 0.02
 """Seconds added to every answer, for everybody."""
 WORKERS = 3
 """Requests that pveproxy and pvedaemon of one node work on at once, as a real node does."""
-NODE = "pve1"
+NODES = ("pve1", "pve2", "pve3")
+NODE = NODES[0]
 STATUS_POLL = "/nodes/{node}/tasks/{upid}/status"
 CONFIG = "/nodes/{node}/qemu/{vmid}/config"
 LISTINGS = ("/nodes/{node}/storage", "/nodes/{node}/storage/{storage}/content")
@@ -80,7 +81,7 @@ class ServerProcess:
     """The fake server; C(ask) sends it a command of server.py."""
 
     def __init__(self) -> None:
-        options = {"nodes": [NODE], "latency": LATENCY, "workers": WORKERS}
+        options = {"nodes": NODES, "latency": LATENCY, "workers": WORKERS}
         command = [sys.executable, "-m", "tests.benchmarks.server", json.dumps(options)]
         self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.facts: dict[str, t.Any] = self._answer()
@@ -167,35 +168,26 @@ class Lab:
         """Remove all guests, and the stored images too."""
         self.server.ask("durations", seconds={"*": 0.0})
         for guest in self.api("GET", "/cluster/resources", type="vm"):
-            self.api("DELETE", f"/nodes/{NODE}/qemu/{guest['vmid']}", purge=1, **{"destroy-unreferenced-disks": 1})
-        for volid in self.images() if images else ():
-            self.api("DELETE", f"/nodes/{NODE}/storage/local/content/{volid}")
+            path = f"/nodes/{guest['node']}/qemu/{guest['vmid']}"
+            self.api("DELETE", path, purge=1, **{"destroy-unreferenced-disks": 1})
+        for node in NODES if images else ():
+            for volid in self.images(node):
+                self.api("DELETE", f"/nodes/{node}/storage/local/content/{volid}")
 
-    def images(self) -> list[str]:
-        """The volume ids of the stored cloud images."""
-        return [row["volid"] for row in self.api("GET", f"/nodes/{NODE}/storage/local/content", content="import")]
+    def images(self, node: str = NODE) -> list[str]:
+        """The volume ids of the cloud images stored on a node."""
+        return [row["volid"] for row in self.api("GET", f"/nodes/{node}/storage/local/content", content="import")]
 
     def line(self, **options: t.Any) -> list[Task]:
         """One task of ours: one line from the vendor's image to a template."""
-        url = f"{self.vendor.url}/debian"
-        return [
-            {
-                "name": "Line",
-                "homelab.proxmox.vm_template": {
-                    **self._connection(),
-                    "line": "debian-13",
-                    "url": f"{url}/debian-13.qcow2",
-                    "checksum_url": f"{url}/SHA256SUMS",
-                    # The vendor on loopback has no TLS.
-                    "allow_unverified": True,
-                    "node": NODE,
-                    "storage": "local-lvm",
-                    "ciuser": "ops",
-                    "tags": ["linux"],
-                    **options,
-                },
-            }
-        ]
+        whole = {**self._connection(), "allow_unverified": True, "node": NODE}
+        return [{"name": "Line", "homelab.proxmox.vm_template": {**whole, **self._line("debian-13"), **options}}]
+
+    def fleet(self, count: int, nodes: t.Sequence[str] = (NODE,), **options: t.Any) -> list[Task]:
+        """One task of ours: so many lines from the vendor's image, each on all of these nodes."""
+        lines = [{**self._line(f"line-{number:02}"), **options} for number in range(count)]
+        whole = {**self._connection(), "allow_unverified": True, "nodes": list(nodes)}
+        return [{"name": "Fleet", "homelab.proxmox.vm_template_fleet": {**whole, "lines": lines}}]
 
     def two_tasks(self, volid: str, **options: t.Any) -> list[Task]:
         """The peer's way to a template with the same hardware, from an image that is stored already."""
@@ -227,6 +219,19 @@ class Lab:
             {"name": "Create", "community.proxmox.proxmox_kvm": {**connection, **vm}},
             {"name": "Convert", "community.proxmox.proxmox_kvm": {**connection, "vmid": 500, "state": "template"}},
         ]
+
+    def two_tasks_loop(self, volid: str, count: int) -> list[Task]:
+        """The peer's two tasks, each with a loop over so many templates."""
+        create, convert = self.two_tasks(volid, vmid="{{ item }}", name="debian-13-peer-{{ item }}")
+        convert["community.proxmox.proxmox_kvm"]["vmid"] = "{{ item }}"
+        loop = list(range(500, 500 + count))
+        return [{**create, "loop": loop}, {**convert, "loop": loop}]
+
+    def _line(self, name: str) -> dict[str, t.Any]:
+        # The vendor on loopback has no TLS; whoever takes the line has to allow_unverified.
+        url = f"{self.vendor.url}/debian"
+        source = {"url": f"{url}/debian-13.qcow2", "checksum_url": f"{url}/SHA256SUMS"}
+        return {"line": name, **source, "storage": "local-lvm", "ciuser": "ops", "tags": ["linux"]}
 
     def _connection(self) -> dict[str, t.Any]:
         facts = self.facts

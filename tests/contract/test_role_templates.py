@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the homelab.proxmox contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The role templates passes every option of vm_template on, and promises nothing else."""
+"""The role templates passes every option of vm_template_fleet on, and promises nothing else."""
 
 from __future__ import annotations
 
@@ -13,14 +13,10 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.homelab.proxmox.plugins.module_utils._ansible.template_spec import line_options
+from ansible_collections.homelab.proxmox.plugins.module_utils._ansible.fleet_door import fleet_options
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ROLE = ROOT / "roles" / "templates"
-BY_ROLE = {"node"}
-"""Given by the role itself, from the nodes of a line."""
-OF_ROLE = {"nodes"}
-"""Known to the role only."""
 
 
 def load(path: Path) -> Any:
@@ -35,8 +31,8 @@ def options() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def arguments() -> dict[str, str]:
     """What the role's task gives to the module."""
-    (task,) = load(ROLE / "tasks" / "main.yml")
-    return task["homelab.proxmox.vm_template"]
+    task = load(ROLE / "tasks" / "main.yml")[0]
+    return task["homelab.proxmox.vm_template_fleet"]
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +68,7 @@ def differences(module: Mapping[str, Any], role: Mapping[str, Any], path: str = 
 
 
 def test_a_line_has_the_options_of_the_module(options: dict[str, Any]) -> None:
-    module = {name: option for name, option in line_options().items() if name not in BY_ROLE}
-    role = {name: option for name, option in options["templates_lines"]["options"].items() if name not in OF_ROLE}
-    assert list(differences(module, role)) == []
+    assert list(differences(fleet_options()["lines"]["options"], options["templates_lines"]["options"])) == []
 
 
 def test_every_option_is_described(options: dict[str, Any]) -> None:
@@ -88,18 +82,16 @@ def test_every_option_is_described(options: dict[str, Any]) -> None:
 
 
 def test_the_task_passes_every_option(arguments: dict[str, str]) -> None:
-    assert set(arguments) == set(line_options())
+    assert set(arguments) == set(fleet_options())
     for name, value in arguments.items():
-        required = name in BY_ROLE or line_options()[name].get("required")
-        # Secrets are not in the item: Ansible prints items with -v.
-        secret = line_options()[name].get("no_log")
-        source = f"__templates_secrets[__templates_index].{name}" if secret else f"item.{name}"
-        assert value == (f"{{{{ {source} }}}}" if required else f"{{{{ {source} | default(omit) }}}}")
+        source = "__templates_wanted" if name == "lines" else f"templates_{name}"
+        assert value in (f"{{{{ {source} }}}}", f"{{{{ {source} | default(omit, true) }}}}")
 
 
-def test_every_secret_is_kept_out_of_the_items() -> None:
-    secrets = {name for name, option in line_options().items() if option.get("no_log")}
-    assert set(load(ROLE / "vars" / "main.yml")["__templates_secret_options"]) == secrets
+def test_the_role_has_the_module_s_defaults(options: dict[str, Any]) -> None:
+    for name, option in fleet_options().items():
+        if "default" in option:
+            assert options[f"templates_{name}"]["default"] == option["default"]
 
 
 def test_defaults_are_the_specification(options: dict[str, Any]) -> None:
@@ -109,4 +101,3 @@ def test_defaults_are_the_specification(options: dict[str, Any]) -> None:
 
 def test_what_is_generated_is_up_to_date(generator: ModuleType) -> None:
     assert load(ROLE / "meta" / "argument_specs.yml") == generator.argument_specs()
-    assert (ROLE / "tasks" / "main.yml").read_text(encoding="utf-8") == generator.task()

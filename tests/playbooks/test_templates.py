@@ -105,7 +105,7 @@ def test_the_first_run_builds_every_line_on_every_node(built: tuple[Site, subpro
         (node, line) for node in ("pve1", "pve2") for line in ("debian-13", "web")
     ]
     assert not [vm for vm in site.server.cluster.vms.values() if not vm.template]
-    for label in ("debian-13 on pve1", "debian-13 on pve2", "web on pve1", "web on pve2"):
+    for label in ("debian-13@pve1", "debian-13@pve2", "web@pve1", "web@pve2"):
         assert label in first.stdout
 
 
