@@ -190,6 +190,12 @@ options:
     description: Days, for O(refresh=max_age).
     type: int
     default: 30
+  keep:
+    description:
+      - How many complete generations stay, the current one included. Older ones that nothing hangs on are destroyed
+        after the new one is published; what stays in spite of it is returned with the reason.
+      - Everything stays where nothing is given.
+    type: int
   adopt:
     description: Take over the hand-made template that O(vmid) names, as the line's current generation.
     type: bool

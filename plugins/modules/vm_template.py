@@ -21,6 +21,11 @@ description:
   - Options that are left out are not compared with a template that exists, apart from the name.
   - Each generation carries an identity block in its description, and tags that mirror it. Clones inherit both, so a VM
     counts as ours only when the block names the VM's own VMID. Nothing else is ever changed or removed.
+options:
+  max_deletions:
+    description: A run that would destroy more generations than this is refused.
+    type: int
+    default: 5
 extends_documentation_fragment:
   - homelab.proxmox.template
   - homelab.proxmox.image
@@ -127,6 +132,11 @@ template:
         built: "2026-11-23T20:31:01+00:00"
         state: current
     retired: {description: VMIDs of older generations that are kept., type: list, elements: int, sample: [9001]}
+    kept:
+      description: Generations that stay although they are beyond O(keep), with the reason.
+      type: list
+      elements: dict
+      sample: [{vmid: 9001, name: debian-13-20261101120000, reason: "clones hang on it: 120, 121"}]
     unfinished: {description: VMIDs of builds that did not end., type: list, elements: int, sample: []}
     foreign:
       description: VMs that carry the line's tags and are not ours, with the reason. They are left alone.
@@ -180,7 +190,8 @@ from ..module_utils._ansible.template_spec import line_options
 
 
 def main() -> None:
-    run_vm_template(AnsibleModule(argument_spec=with_connection(line_options()), supports_check_mode=True))
+    own = {**line_options(), "max_deletions": {"type": "int", "default": 5}}
+    run_vm_template(AnsibleModule(argument_spec=with_connection(own), supports_check_mode=True))
 
 
 if __name__ == "__main__":

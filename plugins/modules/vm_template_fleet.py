@@ -381,6 +381,11 @@ options:
         description: Days, for C(refresh=max_age).
         type: int
         default: 30
+      keep:
+        description:
+          - How many complete generations stay, the current one included. Older ones that nothing hangs on are
+            destroyed after the new one is published; what stays in spite of it is returned with the reason.
+        type: int
       adopt:
         description: Take over the hand-made template that C(vmid) names, as the line's current generation.
         type: bool
@@ -390,6 +395,14 @@ options:
     type: list
     elements: str
     default: []
+  keep:
+    description: How many complete generations of each line stay, where the line does not say.
+    type: int
+    default: 2
+  max_deletions:
+    description: A run that would destroy more generations than this is refused.
+    type: int
+    default: 5
   workers:
     description: How many lines are worked on at once.
     type: int
@@ -497,6 +510,7 @@ templates:
       node: pve1
       current: {vmid: 9000, name: debian-13, generation: "20261123203101", state: current}
       retired: []
+      kept: []
       unfinished: []
       foreign: []
 summary:
@@ -509,6 +523,8 @@ summary:
     removed: []
     unchanged: [debian-13@pve2]
     retired: [9001]
+    destroyed: []
+    kept: []
     refused: []
     failed: []
     foreign: []

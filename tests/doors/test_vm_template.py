@@ -157,6 +157,7 @@ def test_the_result_tells_the_same(bench: Bench) -> None:
         "retired": [],
         "unfinished": [],
         "foreign": [],
+        "kept": [],
     }
     assert [step.split()[0] for step in result["steps"]] == ["download", "create", "publish"]
 

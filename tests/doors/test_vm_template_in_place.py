@@ -66,6 +66,8 @@ ELSEWHERE = {
     *("storage", "cloudinit_storage", "pool", "disk", "bios", "efi", "tpm"),
     # Its difference holds the identity's tags; it has a test of its own below.
     "tags",
+    # What becomes of former generations (test_retention.py).
+    "keep",
 }
 
 

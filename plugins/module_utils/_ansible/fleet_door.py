@@ -39,6 +39,8 @@ def fleet_options() -> dict[str, dict[str, t.Any]]:
         },
         "nodes": {"type": "list", "elements": "str", "default": []},
         **whole,
+        "keep": {"type": "int", "default": 2},
+        "max_deletions": {"type": "int", "default": 5},
         "workers": {"type": "int", "default": 8},
         "per_storage": {"type": "int", "default": 2},
         "per_node": {"type": "int", "default": 4},
@@ -92,7 +94,8 @@ def _on_node(params: Mapping[str, t.Any], given: Mapping[str, t.Any], node: str)
     storages = given["storages"] or {}
     own = {name: value for name, value in given.items() if name not in ("nodes", "storages")}
     whole = {name: params[name] for name in WHOLE}
-    return {**own, **whole, "node": node, "storage": storages.get(node, given["storage"])}
+    keep = params["keep"] if given["keep"] is None else given["keep"]
+    return {**own, **whole, "node": node, "storage": storages.get(node, given["storage"]), "keep": keep}
 
 
 def _summary(plan: Plan, result: Mapping[str, t.Any], failed: tuple[str, ...]) -> dict[str, t.Any]:

@@ -30,7 +30,7 @@ from .._plan.template import Run, plan_templates
 from .._plan.views import generation_view
 from .._pve.client import Client
 from .._read.cluster import read_cluster
-from .._read.templates import read_lines, survey_lines, with_build_facts
+from .._read.templates import read_lines, survey_lines, with_build_facts, with_former
 from .image_options import Trust, trust_from
 from .run import Door, run
 from .run_id import is_gone, run_id
@@ -51,6 +51,7 @@ class Wanted:
     trust: Trust
     directory: Path
     seconds: int
+    max_deletions: int
     limits: Limits = SEQUENTIAL
 
 
@@ -87,6 +88,7 @@ def wanted_from(
         trust=trust_from(params),
         directory=Path(directory) if directory else tmpdir,
         seconds=int(params["timeout"] or 1800) + MARGIN,
+        max_deletions=params["max_deletions"],
         limits=limits,
     )
 
@@ -103,6 +105,7 @@ def read_and_resolve(client: Client, wanted: Wanted, http: RequestsHttp) -> Foun
     building = [line for line in asked if build_reasons(line, survey.lines[line.key].current, sources.get(line.key))]
     if building:
         survey = with_build_facts(client, survey, building)
+    survey = with_former(client, survey, lines, {line.key for line in building})
     return Found(lines=tuple(lines), survey=survey, sources=sources, now=now)
 
 
@@ -126,7 +129,13 @@ def unchanged(answer: Source, line: TemplateLine, current: Generation | None) ->
 
 
 def plan_found(wanted: Wanted, found: Found) -> Plan:
-    run = Run(id=run_id(), now=found.now, builder=BUILDER, seconds=wanted.seconds)
+    run = Run(
+        id=run_id(),
+        now=found.now,
+        builder=BUILDER,
+        seconds=wanted.seconds,
+        max_deletions=wanted.max_deletions,
+    )
     return plan_templates(found.lines, found.survey, found.sources, run)
 
 

@@ -54,6 +54,8 @@ def desired_line(params: Mapping[str, t.Any]) -> TemplateLine:
     place = _placement(params, absent, problem)
     settings, clears = _settings(params, problem)
     disk = _disk(params, problem)
+    if params["keep"] is not None and params["keep"] < 1:
+        problem("keep", params["keep"], "the current generation always stays. Give 1 or more, or leave it out")
     _names(params, problem)
     if params["bios"] == "seabios" and (params["efi"] or params["tpm"]):
         problem("bios", "seabios", "efi and tpm need UEFI. Set bios to ovmf, or leave it out")
@@ -79,6 +81,7 @@ def desired_line(params: Mapping[str, t.Any]) -> TemplateLine:
         require_signature=params["signature"] == "required",
         refresh=Refresh(policy=params["refresh"], max_age=params["max_age"] * 86400),
         adopt=params["adopt"],
+        keep=params["keep"],
         absent=absent,
     )
 

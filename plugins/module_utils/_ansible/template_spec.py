@@ -25,6 +25,7 @@ def line_options() -> Spec:
         "refresh": {"type": "str", "choices": ["never", "max_age", "always"], "default": "max_age"},
         "max_age": {"type": "int", "default": 30},
         "adopt": {"type": "bool", "default": False},
+        "keep": {"type": "int"},
     }
 
 

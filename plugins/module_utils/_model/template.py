@@ -89,6 +89,8 @@ class TemplateLine:
     refresh: Refresh = Refresh()
     adopt: bool = False
     absent: bool = False
+    keep: int | None = None
+    """How many complete generations stay, the current one included; None keeps all."""
 
     @property
     def key(self) -> str:
@@ -152,7 +154,18 @@ class LineActual:
     """The guest that holds the declared VMID and is no generation of this line."""
     occupant_config: VmConfig | None = None
     dependants: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
-    """VMIDs of linked clones by the VMID of their base; read only when something will be destroyed."""
+    """VMIDs of linked clones by the VMID of their base; read only when something may be destroyed."""
+
+    def excess(self, keep: int | None, *, building: bool) -> tuple[Generation, ...]:
+        """The generations beyond those to keep, newest first; with C(building) the current one becomes a former one.
+
+        Only such whose config was read count: nothing else is proven ours.
+        """
+        if keep is None:
+            return ()
+        current = None if building else self.current
+        former = [g for g in self.generations if g is not current and not g.incomplete]
+        return tuple(sorted(former, key=lambda g: (g.identity.generation, g.vmid), reverse=True)[keep - 1 :])
 
     @property
     def current(self) -> Generation | None:

@@ -71,6 +71,14 @@ def summarise(plan: Plan, failed: Iterable[str] = ()) -> dict[str, Any]:
             for step in steps
             if isinstance(step, Retire)
         ),
+        "destroyed": sorted(
+            step.generation.vmid
+            for key, steps in plan.tracks
+            if key in kinds
+            for step in steps
+            if isinstance(step, Destroy)
+        ),
+        "kept": [{"line": key, **found} for key, one in templates.items() for found in one.get("kept", ())],
         "refused": sorted(refused),
         "failed": sorted(broken),
         "foreign": sorted({found["vmid"] for one in templates.values() for found in one["foreign"]}),

@@ -9,7 +9,7 @@ Publish comes before retire, and nothing is deleted but unfinished builds and wh
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,9 +20,11 @@ from .._model.template import Generation, LineActual, Survey, TemplateLine, Unfi
 from .adoption import adoption
 from .build import TAGS_CHECKED, stored_filename, version_tuple
 from .decide import Source, SourceProblem, adoptable, build_reasons, deadline_passed, sources_for
+from .draft import Draft
 from .plan import Plan, Refusal, Step
 from .privileges import Permissions
 from .quirks import quirk_notes
+from .retention import GONE, deletions_refusal, plan_retention
 from .settings import config_changes, password_sides, place_notes, wants_password
 from .steps import Build, Configure, Destroy, FetchImage, Publish, Retire
 from .template_checks import absence_refusals, build_refusals, choose_transfer, line_refusals
@@ -37,17 +39,7 @@ class Run:
     now: datetime
     builder: str
     seconds: int
-
-
-@dataclass(slots=True)
-class _Draft:
-    """What planning one line has found so far."""
-
-    before: dict[str, Any] = field(default_factory=dict)
-    after: dict[str, Any] = field(default_factory=dict)
-    steps: list[Step] = field(default_factory=list)
-    refusals: list[Refusal] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    max_deletions: int = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +84,10 @@ def plan_templates(lines: Sequence[TemplateLine], survey: Survey, sources: Mappi
             after[line.key] = draft.after
         refusals += draft.refusals
         notes += draft.notes
-        results[line.key] = summary(line, survey.lines[line.key])
+        results[line.key] = {**summary(line, survey.lines[line.key]), "kept": draft.kept}
+    too_many = deletions_refusal(steps, run.max_deletions)
+    if too_many is not None:
+        return Plan(refusals=(*refusals, too_many), notes=tuple(notes), result={"templates": results})
     return Plan(
         before=before,
         after=after,
@@ -114,8 +109,8 @@ def _fetched_once(survey: Survey, step: Step, fetched: dict[tuple[str, str, str]
     return fetched.setdefault(key, step)
 
 
-def _plan_line(line: TemplateLine, survey: Survey, source: Source | None, run: Run, taken: set[int]) -> _Draft:
-    draft = _Draft()
+def _plan_line(line: TemplateLine, survey: Survey, source: Source | None, run: Run, taken: set[int]) -> Draft:
+    draft = Draft()
     actual = survey.lines[line.key]
     draft.notes += [f"{line.subject}: VM {f.row.vmid} ({f.row.name}) is left alone: {f.reason}" for f in actual.foreign]
     draft.refusals += line_refusals(line, survey)
@@ -152,11 +147,12 @@ def _plan_line(line: TemplateLine, survey: Survey, source: Source | None, run: R
         _plan_in_place(line, survey, actual.current, draft)
     if not draft.refusals:
         _retire_others(line, actual, None if reasons else actual.current, draft)
+        plan_retention(line, actual, bool(reasons), draft)
     return draft
 
 
 def _plan_unfinished(
-    line: TemplateLine, actual: LineActual, source: Source | None, run: Run, draft: _Draft
+    line: TemplateLine, actual: LineActual, source: Source | None, run: Run, draft: Draft
 ) -> Generation | None:
     """Refuse, finish or clean up builds that did not end; returns one that only lacks being published."""
     resumed = None
@@ -211,7 +207,7 @@ def _is_wanted(line: TemplateLine, generation: Generation, source: Source | None
     return not isinstance(source, ResolvedImage) or generation.source == source.digest
 
 
-def _plan_build(task: _Task, reasons: tuple[str, ...], draft: _Draft) -> None:
+def _plan_build(task: _Task, reasons: tuple[str, ...], draft: Draft) -> None:
     line, survey, source = task.line, task.survey, task.source
     if not isinstance(source, ResolvedImage):
         raise TypeError(f"{line.subject}: a build is planned without having asked the vendor")
@@ -298,7 +294,7 @@ def _new_identity(line: TemplateLine, source: ResolvedImage, run: Run, vmid: int
     )
 
 
-def _plan_in_place(line: TemplateLine, survey: Survey, current: Generation, draft: _Draft) -> None:
+def _plan_in_place(line: TemplateLine, survey: Survey, current: Generation, draft: Draft) -> None:
     changes, delete, before, after = config_changes(line, current)
     password = wants_password(line, current.config)
     draft.notes += place_notes(line, current, survey.cluster.pools)
@@ -320,7 +316,7 @@ def _plan_in_place(line: TemplateLine, survey: Survey, current: Generation, draf
     draft.after.update(after)
 
 
-def _publish(line: TemplateLine, actual: LineActual, generation: Generation, draft: _Draft) -> None:
+def _publish(line: TemplateLine, actual: LineActual, generation: Generation, draft: Draft) -> None:
     changes, delete, before, after = config_changes(line, generation)
     draft.steps.append(Publish(line=line, generation=generation, changes=changes, delete=delete))
     draft.before.update(before)
@@ -331,7 +327,7 @@ def _publish(line: TemplateLine, actual: LineActual, generation: Generation, dra
     _retire_others(line, actual, None, draft)
 
 
-def _retire_others(line: TemplateLine, actual: LineActual, stays: Generation | None, draft: _Draft) -> None:
+def _retire_others(line: TemplateLine, actual: LineActual, stays: Generation | None, draft: Draft) -> None:
     """Every generation that is tagged current and does not stay becomes retired: the newest complete one wins."""
     for generation in actual.generations:
         if generation.state is State.CURRENT and generation is not stays:
@@ -340,7 +336,7 @@ def _retire_others(line: TemplateLine, actual: LineActual, stays: Generation | N
             draft.after.setdefault("retired", []).append(generation.vmid)
 
 
-def _plan_adoption(line: TemplateLine, actual: LineActual, run: Run, draft: _Draft) -> None:
+def _plan_adoption(line: TemplateLine, actual: LineActual, run: Run, draft: Draft) -> None:
     row, config = actual.occupant, actual.occupant_config
     if row is None or config is None:
         raise TypeError(f"{line.subject}: an adoption is planned without having read the VM")
@@ -367,7 +363,7 @@ def _plan_adoption(line: TemplateLine, actual: LineActual, run: Run, draft: _Dra
     draft.after.update(after)
 
 
-def _plan_absent(line: TemplateLine, survey: Survey, run: Run, draft: _Draft) -> None:
+def _plan_absent(line: TemplateLine, survey: Survey, run: Run, draft: Draft) -> None:
     actual = survey.lines[line.key]
     draft.refusals += absence_refusals(line, survey, actual)
     for left in actual.unfinished:
@@ -377,7 +373,7 @@ def _plan_absent(line: TemplateLine, survey: Survey, run: Run, draft: _Draft) ->
     if draft.refusals:
         return
     for generation in (*actual.generations, *(u.generation for u in actual.unfinished)):
-        draft.steps.append(Destroy(generation=generation, reason="state is absent"))
+        draft.steps.append(Destroy(generation=generation, reason=GONE))
         draft.before[f"vm {generation.vmid}"] = generation_view(generation)
         draft.after[f"vm {generation.vmid}"] = None
 

@@ -10,7 +10,7 @@ configs are read, and only a config makes a generation.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -110,6 +110,9 @@ def _to_read(line: TemplateLine, cluster: Cluster) -> set[int]:
             continue
         if line.absent or tagged_state(row.tags) is not State.RETIRED:
             wanted.add(row.vmid)
+    if line.keep is not None and not line.absent:
+        # Within what is kept anyway nobody needs to know more than the tags say.
+        wanted |= {row.vmid for row in _retired(rows)[line.keep - 1 :]}
     occupant = cluster.guests.get(line.place.vmid) if line.place.vmid is not None else None
     if line.adopt and occupant is not None and occupant.type == "qemu":
         wanted.add(occupant.vmid)
@@ -151,7 +154,47 @@ def _line_actual(
         retired=tuple(retired),
         occupant=occupant,
         occupant_config=configs.get(occupant.vmid) if occupant else None,
-        dependants=_dependants(reader, generations, line.place.node) if line.absent else {},
+        dependants=_dependants(reader, generations, line.place.node, cluster, by_tags=False) if line.absent else {},
+    )
+
+
+def _retired(rows: Iterable[GuestRow]) -> list[GuestRow]:
+    """Templates that their tags call retired, newest first."""
+    return [row for row in rows if row.template and tagged_state(row.tags) is State.RETIRED]
+
+
+def with_former(reader: Reader, survey: Survey, lines: Iterable[TemplateLine], building: Collection[str]) -> Survey:
+    """The survey with what deciding on former generations needs: C(building) are the keys of lines that get a new one.
+
+    Configs are read of those beyond what is kept, and volumes are listed only where something may be destroyed.
+    """
+    found = dict(survey.lines)
+    for line in lines:
+        actual = found[line.key]
+        if line.keep is None or line.absent:
+            continue
+        builds = line.key in building
+        if builds and actual.retired:
+            actual = _read_retired(reader, line, actual)
+        excess = actual.excess(line.keep, building=builds)
+        if excess:
+            dependants = _dependants(reader, list(excess), line.place.node, survey.cluster, by_tags=True)
+            actual = replace(actual, dependants=dependants)
+        found[line.key] = actual
+    return replace(survey, lines=found)
+
+
+def _read_retired(reader: Reader, line: TemplateLine, actual: LineActual) -> LineActual:
+    """With a new generation the current one is retired, so one more of the retired ones may have to go."""
+    wanted = _retired(actual.retired)[max((line.keep or 1) - 2, 0) :]
+    configs = read_configs(reader, wanted)
+    judged = [judge(row, configs[row.vmid], line.line) for row in wanted if row.vmid in configs]
+    ours = tuple(one for one in judged if isinstance(one, Generation))
+    read = {one.vmid for one in ours}
+    return replace(
+        actual,
+        generations=(*actual.generations, *ours),
+        retired=tuple(row for row in actual.retired if row.vmid not in read),
     )
 
 
@@ -218,15 +261,28 @@ def _unfinished(reader: Reader, generation: Generation, is_gone: Callable[[str],
     )
 
 
-def _dependants(reader: Reader, generations: list[Generation], node: str) -> dict[int, tuple[int, ...]]:
-    """Linked clones by the VMID of their base, as far as volume names tell: on LVM-thin they do not, and a base
-    there may go without harm to its clones."""
+def _dependants(
+    reader: Reader, generations: list[Generation], node: str, cluster: Cluster, *, by_tags: bool
+) -> dict[int, tuple[int, ...]]:
+    """Clones by the VMID of their template.
+
+    Volume names tell of linked clones, but for LVM-thin, which forgets whose clone a volume is. There, with
+    C(by_tags), every guest counts that carries the generation's tag, as clones inherit it: the server would let the
+    base go.
+    """
     bases = {g.vmid for g in generations}
     storages = {
         disk.storage for g in generations for disk in g.config.disks().values() if disk.is_base and disk.storage
     }
     found: dict[int, set[int]] = {}
-    for storage in sorted(storages):
+    thin = {storage for storage in storages if (row := cluster.storage(node, storage)) and row.type == "lvmthin"}
+    for generation in generations:
+        if by_tags and any(disk.storage in thin for disk in generation.config.disks().values() if disk.is_base):
+            tag = TAG_GENERATION + generation.identity.generation
+            carriers = {g.vmid for g in cluster.guests.values() if tag in g.tags and g.vmid != generation.vmid}
+            if carriers:
+                found.setdefault(generation.vmid, set()).update(carriers)
+    for storage in sorted(storages - thin):
         for row in reader.get(api_path("nodes", node, "storage", storage, "content"), content="images"):
             disk = Disk.parse(row["volid"])
             if disk.base is not None and disk.base.vmid in bases and disk.owner_vmid is not None:
