@@ -16,7 +16,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from .._apply.outcome import Outcome
 from .._apply.scheduler import Limits
-from .._apply.templates import SEQUENTIAL, apply_templates
+from .._apply.templates import apply_templates
 from .._images.errors import ImageError
 from .._images.http import RequestsHttp
 from .._images.resolve import check_unchanged
@@ -52,7 +52,7 @@ class Wanted:
     directory: Path
     seconds: int
     max_deletions: int
-    limits: Limits = SEQUENTIAL
+    limits: Limits | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +80,7 @@ def run_vm_template(module: AnsibleModule) -> t.NoReturn:
 
 
 def wanted_from(
-    params: Mapping[str, t.Any], lines: Sequence[TemplateLine], tmpdir: Path, limits: Limits = SEQUENTIAL
+    params: Mapping[str, t.Any], lines: Sequence[TemplateLine], tmpdir: Path, limits: Limits | None = None
 ) -> Wanted:
     directory = params["download_dir"]
     return Wanted(

@@ -31,7 +31,6 @@ from .scheduler import Limits, Turns, run_all
 
 _GIB = 1024**3
 
-SEQUENTIAL = Limits(workers=1)
 MAX_CLASHES = 50
 """How many VMIDs are tried when other clients, or guests that these credentials may not see, hold them."""
 
@@ -44,11 +43,14 @@ class Overtaken(ProxmoxError):
     """Another run builds, or has built, the same line meanwhile. The plan has to be made again."""
 
 
-def apply_templates(client: Client, plan: Plan, fetch: Fetcher, limits: Limits = SEQUENTIAL) -> Outcome:
+def apply_templates(client: Client, plan: Plan, fetch: Fetcher, limits: Limits | None = None) -> Outcome:
     """Carry out a template plan, its tracks side by side as far as the limits go.
 
-    Raises ApplyFailed with what was done and what is left. A track that fails does not stop the others.
+    Raises PartlyFailed with what was done and what is left: a track that fails does not stop the others. Without
+    limits the plan is of one line, and its own ApplyFailed is raised.
     """
+    alone = limits is None
+    limits = limits or Limits(workers=1)
     turns = Turns(limits, plan.shared)
     templates = plan.result["templates"]
 
@@ -67,7 +69,7 @@ def apply_templates(client: Client, plan: Plan, fetch: Fetcher, limits: Limits =
     for outcome in done:
         results.update(outcome.result["templates"])
     warnings = tuple(text for outcome in done for text in outcome.warnings)
-    if len(failures) == 1 and len(ended) == 1:
+    if failures and alone:
         raise next(iter(failures.values()))
     if failures:
         finished = [step.describe() for key, steps in plan.tracks if key not in failures for step in steps]

@@ -332,7 +332,8 @@ def _retire_others(line: TemplateLine, actual: LineActual, stays: Generation | N
     for generation in actual.generations:
         if generation.state is State.CURRENT and generation is not stays:
             draft.steps.append(Retire(line=line, generation=generation))
-            draft.before.setdefault("retired", []) if stays else None
+            if stays is not None:
+                draft.before.setdefault("retired", [])
             draft.after.setdefault("retired", []).append(generation.vmid)
 
 

@@ -332,14 +332,14 @@ def test_one_worker_does_everything_in_order() -> None:
 
 
 def test_a_failure_that_nobody_foresaw_comes_out_when_the_jobs_under_way_have_ended() -> None:
-    raised, ended = threading.Event(), threading.Event()
+    begun, ended = threading.Barrier(2), threading.Event()
 
     def broken() -> None:
-        raised.set()
+        begun.wait(PATIENCE)
         raise ZeroDivisionError
 
     def goes_on() -> None:
-        assert raised.wait(PATIENCE)
+        begun.wait(PATIENCE)
         ended.set()
 
     with pytest.raises(ZeroDivisionError):
