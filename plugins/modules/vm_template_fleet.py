@@ -508,7 +508,16 @@ templates:
   sample:
     - line: debian-13
       node: pve1
-      current: {vmid: 9000, name: debian-13, generation: "20261123203101", state: current}
+      current:
+        vmid: 9000
+        name: debian-13
+        generation: "20261123203101"
+        image: debian-13
+        source: "sha512:3c9f6bd9a3d0…"
+        verification: https
+        recipe: "sha256:8d1f…"
+        built: "2026-11-23T20:31:01+00:00"
+        state: current
       retired: []
       kept: []
       unfinished: []
@@ -547,10 +556,15 @@ steps:
   elements: str
   sample: ["change memory of VM 9000 in place"]
 diff:
-  description: What differs, before and after, by C(line@node).
+  description:
+    - What differs, under C(line@node), in the words of RV(templates) and in Proxmox VE's config keys.
+    - A new generation says its C(reasons). Former ones that go are listed under C(former), those that stay under
+      C(retired). Builds that did not end and VMs that go are named by their VMIDs.
   returned: changed
   type: dict
-  sample: {before: {debian-13@pve1: {memory: "2048"}}, after: {debian-13@pve1: {memory: "4096"}}}
+  sample:
+    before: {debian-13@pve1: {vmid: 9000, generation: "20261023101500"}}
+    after: {debian-13@pve1: {vmid: 9001, generation: "20261123203101", reasons: [the recipe changed (8d1f… to 90ab…)]}}
 requests:
   description: How many requests were sent to Proxmox VE.
   returned: always

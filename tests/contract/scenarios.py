@@ -96,6 +96,23 @@ def store_two_builds(bench: Bench) -> None:
         bench.cluster.put_file(f"local:import/{IMAGE}-{digest}.qcow2", qcow2())
 
 
+def fleet(*lines: Params, **options: t.Any) -> Callable[[Bench], Params]:
+    """Options of vm_template_fleet for the catalogue's image on the one node."""
+
+    def params(bench: Bench) -> Params:
+        full = [{} if line.get("state") == "absent" else {"image": IMAGE, "storage": "local-lvm"} for line in lines]
+        given = [{**preset, **line} for preset, line in zip(full, lines, strict=True)]
+        return {"lines": given, "nodes": ["pve1"], "catalog_files": [str(bench.catalog)], **options}
+
+    return params
+
+
+def build_fleet(bench: Bench) -> None:
+    """Two lines that were built an hour ago."""
+    assert bench.call("vm_template_fleet", fleet({"line": "alpha"}, {"line": "beta"})(bench))["changed"]
+    bench.later(hours=1)
+
+
 def grant(bench: Bench) -> None:
     assert bench.call("access", PLACES)["changed"]
 
@@ -125,6 +142,35 @@ SCENARIOS = [
     Scenario(door="vm_template", about="adopt", params=line(vmid=9000, adopt=True), prepare=hand_made, keyed=True),
     Scenario(door="vm_template", about="absent", params=line(state="absent"), prepare=build_twice, keyed=True),
     Scenario(door="vm_template", about="absent already", params=line(state="absent"), changes=False),
+    Scenario(
+        door="vm_template_fleet",
+        about="first build",
+        params=fleet({"line": "alpha", "cipassword": "Correct-Horse-77"}, {"line": "beta"}),
+        keyed=True,
+    ),
+    Scenario(
+        door="vm_template_fleet",
+        about="nothing to do",
+        params=fleet({"line": "alpha"}, {"line": "beta"}),
+        prepare=build_fleet,
+        changes=False,
+    ),
+    Scenario(
+        door="vm_template_fleet",
+        about="every line for itself",
+        params=fleet(
+            {"line": "alpha", "memory": 4096}, {"line": "beta", "state": "absent"}, {"line": "gamma", "tags": ["web"]}
+        ),
+        prepare=build_fleet,
+        keyed=True,
+    ),
+    Scenario(
+        door="vm_template_fleet",
+        about="new generations",
+        params=fleet({"line": "alpha", "disk": {"size": "10G"}}, {"line": "beta", "disk": {"size": "10G"}}),
+        prepare=build_fleet,
+        keyed=True,
+    ),
     Scenario(
         door="vm_template_info", about="two generations", params=lambda bench: {}, prepare=build_twice, changes=False
     ),

@@ -81,12 +81,13 @@ def _apply(module: AnsibleModule, client: Client, door: Door[D, A], desired: D, 
     apply = door.apply or _nothing
     try:
         return apply(client, desired, plan)
-    except PartlyFailed as failure:
-        _fail_partly(module, client, door, failure)
     except ApplyFailed as failure:
         if not failure.stale:
             raise
         again = _plan_again(module, client, door, desired, failure)
+        if set(again.refused) - set(plan.refused):
+            # What only the second plan refuses must not pass for done.
+            raise
         if not again.steps:
             return Outcome(result=again.result)
         try:
@@ -101,10 +102,10 @@ def _plan_again(module: AnsibleModule, client: Client, door: Door[D, A], desired
         again = door.plan(desired, door.read(client, desired))
     except (ProxmoxError, ImageError) as error:
         raise ApplyFailed(error, step=failure.step, done=failure.done, left=failure.left) from error
-    if again.refusals:
+    if again.refusals and not door.partial:
         refusals = [str(refusal) for refusal in again.refusals]
         _fail(module, client, msg=_with_left(_together(refusals), failure.left), refusals=refusals, **_rest(failure))
-    if failure.step in again.steps:
+    if any(step in again.steps for step in failure.steps):
         raise failure
     return again
 
@@ -122,6 +123,8 @@ def _fail_partly(module: AnsibleModule, client: Client | None, door: Door[D, A],
     ]
     texts = [f"{found['track']}: {found['msg']}" for found in failures]
     if failure.plan is not None:
+        for text in failure.plan.notes:
+            module.warn(text)
         refusals = [str(refusal) for refusal in failure.plan.refusals]
         found = door.result(failure.plan, failure.outcome.result, tuple(failure.failures))
         extra = {**found, "refusals": refusals}

@@ -59,8 +59,8 @@ def out_of_time(node: str, vmid: int, cause: DeadlineExceeded) -> str:
     return f"VM {vmid} on {node}, unfinished, if it is there: the time was up{task}; {RUN_AGAIN}"
 
 
-def unproven(client: Client, node: str, vmid: int, run: str) -> tuple[bool, str]:
-    """Whether the VM is the unfinished build of this run, and so may be removed; and what to say of it if it is not.
+def unproven(client: Client, node: str, vmid: int, build: Identity) -> tuple[bool, str]:
+    """Whether the VM is this unfinished build, and so may be removed; and what to say of it if it is not.
 
     Raises ProxmoxError when it cannot be looked at.
     """
@@ -80,7 +80,7 @@ def unproven(client: Client, node: str, vmid: int, run: str) -> tuple[bool, str]
             "It bears no sign of whose it is. If no task runs on it, remove it on the node: "
             f"qm unlock {vmid} && qm destroy {vmid}"
         )
-    if not isinstance(found, Identity) or found.run != run:
+    if not isinstance(found, Identity) or (found.run, found.line) != (build.run, build.line):
         return False, ""
     # Tags may have to wait for a second write; a build whose run ended before it has none.
     return tagged_state(config.tags.as_set()) in (State.BUILDING, None), ""

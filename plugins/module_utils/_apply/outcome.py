@@ -44,6 +44,11 @@ class ApplyFailed(Exception):
         self.advice = advice
         self.stale = stale
 
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps that failed."""
+        return () if self.step is None else (self.step,)
+
     def after(self, first: ApplyFailed) -> ApplyFailed:
         """This failure of a second attempt, with what the first one had done."""
         return ApplyFailed(self.cause, step=self.step, done=first.done + self.done, left=self.left, advice=self.advice)
@@ -56,7 +61,7 @@ class PartlyFailed(ApplyFailed):
         first = next(iter(failures.values()))
         super().__init__(
             first.cause,
-            done=(*done, *(text for failure in failures.values() for text in failure.done)),
+            done=tuple(dict.fromkeys((*done, *(text for failure in failures.values() for text in failure.done)))),
             left=tuple(text for failure in failures.values() for text in failure.left),
             # Another plan is worth making only where nothing else went wrong: it would try everything again.
             stale=all(failure.stale for failure in failures.values()),
@@ -66,6 +71,17 @@ class PartlyFailed(ApplyFailed):
         self.outcome = outcome
         self.plan: Plan | None = None
         """Set by whoever knows the plan that failed."""
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        return tuple(step for failure in self.failures.values() for step in failure.steps)
+
+    def after(self, first: ApplyFailed) -> ApplyFailed:
+        self.done = tuple(dict.fromkeys((*first.done, *self.done)))
+        if isinstance(first, PartlyFailed):
+            # The first plan is what the user asked for; the second one knows nothing of what was done by then.
+            self.plan = first.plan
+        return self
 
     def __str__(self) -> str:
         return "\n".join(f"- {key}: {failure}" for key, failure in self.failures.items())

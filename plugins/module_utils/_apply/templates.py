@@ -302,7 +302,7 @@ class _Work:
                 return False
             raise
         found = read_identity(vmid, config.description)
-        if not isinstance(found, Identity) or (found.run, found.generation) != (identity.run, identity.generation):
+        if not isinstance(found, Identity) or _origin(found) != _origin(identity):
             raise NotAsPlanned(f"VM {vmid} on {node} is no longer what the plan saw; it was left alone")
         result = self.client.retry_locked(
             lambda: self.client.run(
@@ -324,7 +324,7 @@ class _Work:
             return [out_of_time(node, vmid, cause)]
         at = self.at
         try:
-            ours, told = unproven(self.client, node, vmid, identity.run)
+            ours, told = unproven(self.client, node, vmid, identity)
             if ours:
                 self._remove(node, vmid, identity)
         except ProxmoxError as error:
@@ -339,6 +339,11 @@ class _Work:
             result["retired"].append(former["vmid"])
         result["unfinished"] = [vmid for vmid in result["unfinished"] if vmid != identity.vmid]
         result["current"] = {**identity_view(identity), "name": changes["name"], "state": State.CURRENT.value}
+
+
+def _origin(identity: Identity) -> tuple[str, str, str]:
+    """What tells builds apart: lines of one run have the same generation, since that is its time."""
+    return identity.run, identity.line, identity.generation
 
 
 def _candidates(step: Build) -> Iterator[int]:

@@ -12,7 +12,8 @@ from .._model.cluster import Cluster
 from .._model.identity import TAG_LINE, State, tagged_state
 from .._model.template import TemplateLine
 from .plan import Plan
-from .steps import Adopt, Build, Configure, Destroy, Publish, Retire
+from .retention import GONE
+from .steps import Build, Destroy, Retire
 
 
 def spread(lines: Sequence[TemplateLine], cluster: Cluster) -> list[TemplateLine]:
@@ -41,12 +42,11 @@ def _is_shared(line: TemplateLine, cluster: Cluster) -> bool:
 
 def _home(same: Sequence[TemplateLine], cluster: Cluster) -> TemplateLine:
     tag = TAG_LINE + same[0].line
-    current = {
-        row.node
-        for row in cluster.guests.values()
-        if tag in row.tags and row.template and tagged_state(row.tags) is State.CURRENT
-    }
-    there = [line for line in same if line.place.node in current]
+    current = [row for row in cluster.guests.values() if tag in row.tags and tagged_state(row.tags) is State.CURRENT]
+    # The template flag lags by up to ten seconds, and clones by hand carry the tags as well: where nobody has the flag
+    # yet, the tags have to do.
+    nodes = {row.node for row in current if row.template} or {row.node for row in current}
+    there = [line for line in same if line.place.node in nodes]
     online = [line for line in same if (node := cluster.nodes.get(line.place.node)) is not None and node.online]
     return (there or online or list(same))[0]
 
@@ -59,10 +59,16 @@ def summarise(plan: Plan, failed: Iterable[str] = ()) -> dict[str, Any]:
     kinds = {
         key: {type(step) for step in steps} for key, steps in plan.tracks if key not in broken and key not in refused
     }
+    built = [key for key, found in kinds.items() if Build in found]
+    gone = [
+        key
+        for key, steps in plan.tracks
+        if key in kinds and all(isinstance(step, Destroy) and step.reason == GONE for step in steps)
+    ]
     return {
-        "built": [key for key, found in kinds.items() if Build in found],
-        "changed": [key for key, found in kinds.items() if found & {Configure, Adopt, Publish} and Build not in found],
-        "removed": [key for key, found in kinds.items() if found == {Destroy}],
+        "built": built,
+        "changed": [key for key in kinds if key not in built and key not in gone],
+        "removed": gone,
         "unchanged": [key for key in templates if key not in kinds and key not in broken and key not in refused],
         "retired": sorted(
             step.generation.vmid

@@ -279,7 +279,14 @@ def _dependants(
     for generation in generations:
         if by_tags and any(disk.storage in thin for disk in generation.config.disks().values() if disk.is_base):
             tag = TAG_GENERATION + generation.identity.generation
-            carriers = {g.vmid for g in cluster.guests.values() if tag in g.tags and g.vmid != generation.vmid}
+            same = {tag, TAG_LINE + generation.identity.line}
+            # The generations of one run have the same time, and so the same tag, but a line has one of them on a node.
+            # LVM-thin belongs to one node, and so do its clones.
+            carriers = {
+                row.vmid
+                for row in cluster.guests.values()
+                if same <= row.tags and row.node == node and row.vmid != generation.vmid
+            }
             if carriers:
                 found.setdefault(generation.vmid, set()).update(carriers)
     for storage in sorted(storages - thin):
