@@ -19,8 +19,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How much goes on at once. Two heavy jobs per storage: at three, full clones were seen to run into lock time-outs
-    (LINBIT/linstor-proxmox issue 73)."""
+    """How much goes on at once. Two heavy jobs per storage: at three, full clones were reported to run into lock
+    time-outs."""
 
     workers: int = 8
     per_storage: int = 2

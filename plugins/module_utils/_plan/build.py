@@ -31,8 +31,6 @@ MIN_MS_CERT = (9, 1)
 TAGS_CHECKED = (9, 2)
 """qemu-server 9.2.0 is the first that checks tags of a create call: on /vms/{vmid}, before the VM is in its pool."""
 
-EXTENSIONS = {"qcow2": "qcow2", "raw": "raw", "vmdk": "vmdk"}
-
 
 def version_tuple(version: str) -> tuple[int, int]:
     """Major and minor of a version text such as C(8.4.21) or C(9.1.1~rc1)."""
@@ -64,7 +62,7 @@ def stored_filename(image: CloudImage, digest: Digest) -> str:
     format qcow2 stored as C(.raw) is accepted by Proxmox VE and does not boot.
     """
     safe = "".join(ch if ch.isascii() and (ch.isalnum() or ch in ".-_") else "_" for ch in image.id)
-    return f"{safe}-{digest.short}.{EXTENSIONS[image.format]}"
+    return f"{safe}-{digest.short}.{image.format}"
 
 
 def default_settings(line: TemplateLine) -> dict[str, str]:

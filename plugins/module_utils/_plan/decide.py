@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeAlias
@@ -77,8 +76,3 @@ def older_than(stamp: str, seconds: int, now: datetime) -> bool:
 def deadline_passed(generation: Generation, now: datetime) -> bool:
     """Whether the run that builds a generation has had its time."""
     return not generation.identity.deadline or older_than(generation.identity.deadline, 0, now)
-
-
-def sources_for(line: TemplateLine, sources: Mapping[str, Source]) -> Source | None:
-    """The answer about a line's image, None when nobody asked."""
-    return sources.get(line.key)

@@ -19,7 +19,7 @@ from .._model.recipe import RECIPE_SCHEMA, recipe_digest
 from .._model.template import Generation, LineActual, Survey, TemplateLine, Unfinished
 from .adoption import adoption
 from .build import TAGS_CHECKED, stored_filename, version_tuple
-from .decide import Source, SourceProblem, adoptable, build_reasons, deadline_passed, sources_for
+from .decide import Source, SourceProblem, adoptable, build_reasons, deadline_passed
 from .draft import Draft
 from .plan import Plan, Refusal, Step
 from .privileges import Permissions
@@ -66,7 +66,7 @@ def plan_templates(lines: Sequence[TemplateLine], survey: Survey, sources: Mappi
     taken = set(survey.cluster.guests)
     fetched: dict[tuple[str, str, str], FetchImage] = {}
     for line in lines:
-        draft = _plan_line(line, survey, sources_for(line, sources), run, taken)
+        draft = _plan_line(line, survey, sources.get(line.key), run, taken)
         track: list[Step] = []
         for step in draft.steps if not draft.refusals else []:
             if isinstance(step, Build):
