@@ -29,7 +29,7 @@ WORKERS = 3
 """Requests that pveproxy and pvedaemon of one node work on at once, as a real node does."""
 NODES = ("pve1", "pve2", "pve3")
 NODE = NODES[0]
-STATUS_POLL = "/nodes/{node}/tasks/{upid}/status"
+STATUS_POLLS = ("/nodes/{node}/tasks/{upid}/status", "/nodes/{node}/tasks")
 CONFIG = "/nodes/{node}/qemu/{vmid}/config"
 LISTINGS = ("/nodes/{node}/storage", "/nodes/{node}/storage/{storage}/content")
 T = t.TypeVar("T")
@@ -50,7 +50,7 @@ class Counts:
 
     @property
     def polls(self) -> int:
-        return self._reads(lambda path: path == STATUS_POLL)
+        return self._reads(lambda path: path in STATUS_POLLS)
 
     @property
     def non_polls(self) -> int:
@@ -67,7 +67,7 @@ class Counts:
     @property
     def other_reads(self) -> int:
         """Reads of the cluster's own things: what is neither a poll, nor a listing, nor a config."""
-        return self._reads(lambda path: path not in (STATUS_POLL, CONFIG, *LISTINGS))
+        return self._reads(lambda path: path not in (*STATUS_POLLS, CONFIG, *LISTINGS))
 
     @property
     def refused(self) -> list[str]:

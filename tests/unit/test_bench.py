@@ -76,12 +76,13 @@ def test_requests_are_sorted_into_polls_listings_configs_and_the_rest() -> None:
             ("GET", f"{node}/storage/{{storage}}/content", 200),
             ("POST", f"{node}/qemu", 200),
             ("GET", f"{node}/tasks/{{upid}}/status", 200),
+            ("GET", f"{node}/tasks", 200),
             ("GET", f"{node}/qemu/{{vmid}}/status/current", 500),
         ),
         connections=1,
         in_flight=1,
     )
-    assert (counts.writes, counts.polls, counts.non_polls) == (1, 1, 6)
+    assert (counts.writes, counts.polls, counts.non_polls) == (1, 2, 6)
     assert (counts.other_reads, counts.configs, counts.listings) == (3, 1, 1)
     assert counts.refused == ["500 to GET /nodes/{node}/qemu/{vmid}/status/current"]
 

@@ -9,71 +9,74 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .clock import Clock
+from .board import Board
 from .errors import ApiError, ConnectionFailed, DeadlineExceeded, TaskFailed, classify_task
 from .exchange import Exchange, api_path
+from .pace import Pace, delay
 from .upid import TaskResult, Upid, succeeded
-
-_FIRST_DELAY = 0.05
-_LONGEST_DELAY = 1.0
-_SHARE_OF_ELAPSED = 0.05
-_STATUS_PER_SECOND = 20
 
 _NOT_YET = 5.0
 """Seconds after dispatch in which a 400 on the status path means that the task is not registered yet."""
+
+_BELIEVED = 10.0
+"""Seconds for which listings may say that a task runs before it is asked itself. The daemon that began a task enters
+its end; if that one is gone, the next task does, or pvestatd, every 10 s while it is well itself."""
 
 _LOG_PAGE = 500
 _TAIL = 20
 
 
-class Pace:
-    """Gives every request of all threads its own slot, so that together they keep to C(per_second)."""
-
-    def __init__(self, clock: Clock, per_second: float = _STATUS_PER_SECOND) -> None:
-        self._clock = clock
-        self._interval = 1.0 / per_second
-        self._next = clock.monotonic()
-        self._lock = threading.Lock()
-
-    def reserve(self) -> float:
-        """Take the next slot; the seconds until it begins."""
-        with self._lock:
-            now = self._clock.monotonic()
-            slot = max(now, self._next)
-            self._next = slot + self._interval
-            return slot - now
-
-
 class Tasks:
-    """Polls tasks over one exchange. Safe to share between threads."""
+    """Waits for tasks over one exchange. Safe to share between threads.
+
+    A task that is the only one waited for on its node is asked about itself; of several, one listing tells all.
+    """
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._clock = exchange.clock
         self._deadline = exchange.deadline
         self._pace = Pace(exchange.clock)
+        self._boards: dict[str, Board] = {}
+        self._guard = threading.Lock()
+
+    def board(self, node: str) -> Board:
+        """Where the threads that wait for tasks of a node meet."""
+        with self._guard:
+            if node not in self._boards:
+                self._boards[node] = Board(self._exchange, self._pace, node)
+            return self._boards[node]
 
     def wait(self, upid: Upid, on_poll: Callable[[Mapping[str, Any]], None] | None = None) -> TaskResult:
-        """Until the task has ended. C(on_poll) is given every status reply.
+        """Until the task has ended. C(on_poll) is given every status reply, or what a listing says in its stead.
 
         Raises TaskFailed when it ended badly, DeadlineExceeded, ApiError and ConnectionFailed when it cannot be seen.
         """
         what = _describe(upid)
-        start = self._clock.monotonic()
-        while True:
-            elapsed = self._clock.monotonic() - start
-            delay = min(max(_FIRST_DELAY, elapsed * _SHARE_OF_ELAPSED), _LONGEST_DELAY)
-            self._deadline.pause(delay, what, upid)
-            slot = self._pace.reserve()
-            if slot > 0:
-                self._deadline.pause(slot, what, upid)
-            status = self._status(upid, what, self._clock.monotonic() - start < _NOT_YET)
-            if status is None:
-                continue
-            if on_poll:
-                on_poll(status)
-            if status.get("status") == "stopped":
-                return self._outcome(upid, str(status.get("exitstatus") or "no exit status"))
+        start = looked = asked = self._clock.monotonic()
+        with self.board(upid.node).seat(upid) as seat:
+            while True:
+                now = self._clock.monotonic()
+                due = looked + delay(now - start)
+                if due > now:
+                    self._deadline.pause(due - now, what, upid)
+                now = self._clock.monotonic()
+                listing = seat.look(what) if now - asked < _BELIEVED else None
+                status = listing.told(upid) if listing else None
+                if listing and status:
+                    looked = listing.begun
+                else:
+                    if listing:
+                        seat.leave()
+                    self._pace.turn(self._deadline, what, upid)
+                    status = self._status(upid, what, self._clock.monotonic() - start < _NOT_YET)
+                    looked = asked = self._clock.monotonic()
+                if status is None:
+                    continue
+                if on_poll:
+                    on_poll(status)
+                if status.get("status") == "stopped":
+                    return self._outcome(upid, str(status.get("exitstatus") or "no exit status"))
 
     def _status(self, upid: Upid, what: str, young: bool) -> Mapping[str, Any] | None:
         path = api_path("nodes", upid.node, "tasks", upid, "status")

@@ -197,4 +197,9 @@ class CloneMixin:
         log.extend(self.allocation_lines(made, new.node))
         if not name:
             log.extend(transfer_lines(origin.size))
+        try:
+            self.fill(made, new.node, origin)
+        except (PveError, TaskError):
+            self.free(made, new.node)
+            raise
         return made, origin.size

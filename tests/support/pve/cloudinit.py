@@ -53,13 +53,13 @@ class CloudinitMixin:
         config = vm.wanted()
         if "cipassword" in config:
             config["cipassword"] = "**********"
-        return documents(config, vm.name)[kind]
+        return documents(config, host_name(vm))[kind]
 
     def generate_cloudinit(self, vm: Vm) -> None:
-        """Write the drive: keep what a guest would read from it in ``vm.cloudinit`` {user, network, meta}."""
-        found = documents(vm.config, vm.name)
-        for kind, volid in split_props("x," + str(vm.config.get("cicustom", "")))[1].items():
-            found[kind] = self.snippet(vm, volid)
+        """Write the drive: keep what a guest would read from it in ``vm.cloudinit`` {user, network, meta[, vendor]}."""
+        custom = split_props("x," + str(vm.config.get("cicustom", "")))[1]
+        own = {kind: self.snippet(vm, volid) for kind, volid in custom.items()}
+        found = documents(vm.config, host_name(vm), own) | own
         vm.cloudinit = found if any(is_cloudinit(volid) for _key, volid, _props in vm.drives()) else None
 
     def snippet(self, vm: Vm, volid: str) -> str:
@@ -70,23 +70,29 @@ class CloudinitMixin:
         return volume.path.read_text()
 
 
-def documents(config: dict[str, t.Any], name: str) -> dict[str, str]:
-    """{user, network, meta} of a config."""
-    user, network = user_data(config, name), network_data(config)
+def host_name(vm: Vm) -> str:
+    """The name of the VM; one without a name is called by its number."""
+    return str(vm.config.get("name") or f"VM{vm.vmid}")
+
+
+def documents(config: dict[str, t.Any], name: str, custom: t.Mapping[str, str] | None = None) -> dict[str, str]:
+    """{user, network, meta} of a config; ``custom`` documents count for the instance id instead of generated ones."""
+    own = custom or {}
+    user, network = own.get("user", user_data(config, name)), own.get("network", network_data(config))
     # Cloudinit.pm:588: the instance id changes with the data.
     digest = hashlib.sha1((user + network).encode(), usedforsecurity=False).hexdigest()
     return {"user": user, "network": network, "meta": f"instance-id: {digest}\n"}
 
 
 def user_data(config: dict[str, t.Any], name: str) -> str:
-    domain = config.get("searchdomain")
-    lines = [
-        "#cloud-config",
-        f"hostname: {name}",
-        "manage_etc_hosts: true",
-        f"fqdn: {name}{'.' + domain if domain else ''}",
-    ]
-    lines.append(f"user: {config['ciuser']}" if config.get("ciuser") else "disable_root: False")
+    short, dot, _rest = name.partition(".")
+    domain = "" if dot else config.get("searchdomain")
+    lines = ["#cloud-config", f"hostname: {short}", "manage_etc_hosts: true"]
+    lines.append(f"fqdn: {name}{'.' + domain if domain else ''}")
+    if config.get("ciuser"):
+        lines.append(f"user: {config['ciuser']}")
+    if config.get("ciuser") == "root":
+        lines.append("disable_root: False")
     if config.get("cipassword"):
         lines.append(f"password: {config['cipassword']}")
     keys = [line for line in urllib.parse.unquote(str(config.get("sshkeys", ""))).splitlines() if line.strip()]

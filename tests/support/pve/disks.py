@@ -16,7 +16,7 @@ from fakepve.routing import die, param_error, split_list
 from fakepve.storage import _is_file
 
 from . import images
-from .storage import formats
+from .storage import Volume, formats
 from .vm import Vm, is_cloudinit
 
 MIB = 1024**2
@@ -163,7 +163,17 @@ class DisksMixin:
         log.append(f"create full clone of drive ({source})")
         volid = self.allocate(vm.node, storage, vm.vmid, size, fmt=fmt or hint, used=used)
         log.extend([*self.allocation_lines(volid, vm.node), *transfer_lines(size)])
+        self.filled(work, volid, source)
         return volid, size
+
+    def filled(self, work: Work, volid: str, source: str) -> None:
+        """Fill a disk that was made for an import; a failure frees it."""
+        work.made.append(volid)
+        self.fill(volid, work.vm.node, self.volume(source, work.vm.node))
+        work.made.remove(volid)
+
+    def fill(self, volid: str, node: str, source: Volume | None) -> None:
+        """Copy the data of ``source`` into a new volume: a hook for those whose volumes hold data."""
 
     def source_of(self, source: str, node: str) -> tuple[int, int, str]:
         """(virtual size, bytes of data, format) of an import source; raises what the worker dies of."""

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 from fakepve.server import API
 
-STATUS_POLL = "/nodes/{node}/tasks/{upid}/status"
+STATUS_POLLS = ("/nodes/{node}/tasks/{upid}/status", "/nodes/{node}/tasks")
 RESOURCES = "/cluster/resources"
 
 
@@ -84,9 +84,9 @@ class Meter:
         return self.by_class()[method, template]
 
     def polls_per_second(self) -> collections.Counter[int]:
-        """Whole seconds since the first request -> reads of a task's status in that second."""
+        """Whole seconds since the first request -> reads of a task's status, or of all tasks, in that second."""
         first = self.seen[0].started if self.seen else 0.0
-        polls = [entry for entry in self.seen if (entry.method, entry.template) == ("GET", STATUS_POLL)]
+        polls = [entry for entry in self.seen if entry.method == "GET" and entry.template in STATUS_POLLS]
         return collections.Counter(int(entry.started - first) for entry in polls)
 
     def connection(self, transport: asyncio.BaseTransport | None) -> list[int]:

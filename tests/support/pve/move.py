@@ -53,6 +53,7 @@ class MoveMixin:
             fmt = v.get("format") or origin.format
             made = self.allocate(vm.node, storage, vm.vmid, origin.size, fmt=fmt, name=name, used=origin.used)
             log.extend([*self.allocation_lines(made, vm.node), *transfer_lines(origin.size)])
+            self.fill(made, vm.node, origin)
             vm.config[key] = join_drive(made, props)
             if not v.get("delete"):
                 vm.add_unused(volid)
@@ -95,6 +96,7 @@ class MoveMixin:
                 raise TaskError(f"volume '{volid}' does not exist")
             name = volid.partition(":")[2].rsplit("/", 1)[-1].partition(".")[0]
             made = self.allocate(target, goal, vm.vmid, origin.size, fmt=origin.format, name=name, used=origin.used)
+            self.fill(made, target, origin)
             self.free(volid, vm.node)
             vm.config[key] = join_drive(made, props)
         vm.node = target

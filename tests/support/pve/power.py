@@ -109,11 +109,12 @@ class PowerMixin:
         def work(vm: Vm, log: list[str]) -> None:
             self.need_unlocked(vm, v)
             if vm.running:
-                self.power_down(vm, bool(v.get("forceStop")), log)
+                self.power_down(vm, bool(v.get("forceStop")), log, v.get("timeout"))
 
         return await self.in_worker(v, user, "qmshutdown", work)
 
-    def power_down(self, vm: Vm, force: bool, log: list[str]) -> None:
+    def power_down(self, vm: Vm, force: bool, log: list[str], timeout: int | None = None) -> None:
+        """``timeout``: seconds the caller gives the guest; scripted ones need none."""
         answers = self.agent_answers(vm)
         if vm.agent_enabled() and not answers:
             log.append(f"QEMU Guest Agent is not running - VM {vm.vmid} qmp command 'guest-ping' failed - got timeout")
@@ -127,7 +128,7 @@ class PowerMixin:
         self.need_running(self.find(v["node"], v["vmid"]))
 
         def work(vm: Vm, log: list[str]) -> None:
-            self.power_down(vm, False, log)
+            self.power_down(vm, False, log, v.get("timeout"))
             self.boot(vm)
 
         return await self.in_worker(v, user, "qmreboot", work)

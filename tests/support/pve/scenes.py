@@ -113,6 +113,7 @@ def past_tasks(cluster: FakeCluster) -> None:
         owner = f"{row['user']}!{row['tokenid']}" if "tokenid" in row else row["user"]
         record = {**row, "owner": owner, "exitstatus": row["status"], "status": "stopped", "pid": 1, "pstart": 1}
         cluster.tasklog.append(record)
+        cluster.archive.append(record)
 
 
 def limited_token(cluster: FakeCluster) -> None:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import fnmatch
 import typing as t
 
 from fakepve.model import PveError, TaskError
@@ -23,13 +22,16 @@ class TasksMixin:
 
     ``durations``: {task type: real seconds it takes}, ``"*"`` for the others (default 0: the task has ended before
     its UPID is answered, downloads excepted). ``missing_polls`` / ``running_polls``: that many status reads of every
-    new task answer 400 "no such task" / "running" although it has ended.
+    new task answer 400 "no such task" / "running" although it has ended; the node's list does not show such a task,
+    or as running, which counts as a status read.
     """
 
     def _init_tasks(self) -> None:
         self.durations: dict[str, float] = {"*": 0.0}
         self.missing_polls = 0
         self.running_polls = 0
+        # Records of ended tasks in the order of their ends, as /var/log/pve/tasks/index.
+        self.archive: list[dict[str, t.Any]] = []
         # Real seconds a request waits for a task that should be over at once.
         self.inline_wait = 0.5
         self.workers: set[asyncio.Task] = set()
@@ -93,6 +95,7 @@ class TasksMixin:
         record.update(status="stopped", exitstatus=status, endtime=now())
         last = {"O": "TASK OK", "W": f"TASK {status}"}[status[0]] if ended_well(status) else f"TASK ERROR: {status}"
         record["log"].append(last)
+        self.archive.append(record)
 
     def worker_slot(self, record: dict[str, t.Any]) -> t.AsyncContextManager:
         """A hook around a worker's run, for limits."""
@@ -146,18 +149,23 @@ class TasksMixin:
         record["stop"] = True
 
     async def _tasks_of_node(self, v: dict, user: str) -> Answer:
-        node, audit = v["node"], self.allowed(user, "/nodes/" + v["node"], "Sys.Audit")
+        """As PVE::API2::Tasks node_tasks: the running ones, first begun first, then the archive, last ended first."""
+        node, audit, source = v["node"], self.allowed(user, "/nodes/" + v["node"], "Sys.Audit"), v.get("source")
         rows = []
-        for record in reversed(self.tasklog):
-            if record["node"] == node and (audit or self._owns(user, record)) and wanted(record, v):
-                row = shown_fields(
-                    record, ("upid", "node", "pid", "pstart", "starttime", "endtime", "type", "id", "user", "tokenid")
-                )
-                if "exitstatus" in record:
-                    row["status"] = record["exitstatus"]
-                rows.append(row)
+        if source in ("active", "all"):
+            running = [record for record in self.tasklog if seems_running(record)]
+            rows += [active_row(record) for record in running if audit or user == record["owner"]]
+        if source != "active":
+            ended = [record for record in reversed(self.archive) if not seems_running(record)]
+            rows += [archived_row(record) for record in ended if audit or self._owns(user, record)]
+        hidden = {record["upid"] for record in self.tasklog if record["node"] != node or record.get("missing")}
+        rows = [row for row in rows if row["upid"] not in hidden]
+        for record in self.tasklog:
+            if record["upid"] not in hidden:
+                record["running"] = max(0, record.get("running", 0) - 1)
+        rows = [row for row in rows if wanted(row, v)]
         start, limit = v.get("start", 0), v.get("limit", 50)
-        return Answer(rows[start : start + limit] if limit else rows[start:], {"total": len(rows)})
+        return Answer(rows[start : start + limit], {"total": len(rows)})
 
     async def _tasks_of_cluster(self, v: dict, user: str) -> list[dict[str, t.Any]]:
         rows = []
@@ -190,21 +198,38 @@ def shown_fields(record: dict[str, t.Any], names: t.Iterable[str]) -> dict[str, 
     return {name: record[name] for name in names if name in record}
 
 
-def wanted(record: dict[str, t.Any], v: dict) -> bool:
-    """Does a task pass the filters of GET /nodes/{node}/tasks?"""
-    ended = "exitstatus" in record
-    states = str(v.get("statusfilter") or "").replace(";", ",").split(",")
+def seems_running(record: dict[str, t.Any]) -> bool:
+    return record["status"] == "running" or record.get("running", 0) > 0
+
+
+def archived_row(record: dict[str, t.Any]) -> dict[str, t.Any]:
+    """A line of the index: the user without the token's name (recorded)."""
+    names = ("upid", "node", "pid", "pstart", "starttime", "endtime", "type", "id", "user", "tokenid")
+    return {**shown_fields(record, names), "status": record["exitstatus"]}
+
+
+def active_row(record: dict[str, t.Any]) -> dict[str, t.Any]:
+    """A line of the list of running tasks: the user as in the UPID, with the token's name."""
+    names = ("upid", "node", "pid", "pstart", "starttime", "type", "id")
+    return {**shown_fields(record, names), "user": record["owner"], "saved": "0", "status": "RUNNING"}
+
+
+def wanted(row: dict[str, t.Any], v: dict) -> bool:
+    """Does a row pass the filters of GET /nodes/{node}/tasks? They look at a running one before it is named RUNNING."""
+    states = str(v.get("statusfilter") or "ok,warning,error,unknown").replace(";", ",").lower().split(",")
+    if v.get("errors"):
+        states = ["warning", "error", "unknown"]
     return all((
-        v.get("source", "archive") in ("all", "archive" if ended else "active"),
-        str(v.get("vmid") or record["id"]) == record["id"],
-        fnmatch.fnmatch(record["type"], v.get("typefilter") or "*"),
-        (v.get("userfilter") or "") in record["owner"],
-        int(v.get("since") or 0) <= record["starttime"] <= int(v.get("until") or record["starttime"]),
-        not v.get("errors") or (ended and not ended_well(record["exitstatus"])),
-        states == [""] or status_class(record) in states,
+        str(v.get("vmid") or row["id"]) == row["id"],
+        row["type"] == (v.get("typefilter") or row["type"]),
+        (v.get("userfilter") or "").lower() in row["user"].lower(),
+        int(v.get("since") or 0) <= row["starttime"] <= int(v.get("until") or row["starttime"]),
+        status_class(row["status"] if "endtime" in row else "") in states,
     ))  # fmt: skip
 
 
-def status_class(record: dict[str, t.Any]) -> str:
-    status = record.get("exitstatus", "unknown")
-    return {"OK": "ok", "unknown": "unknown"}.get(status, "warning" if status.startswith("WARNINGS") else "error")
+def status_class(status: str) -> str:
+    """As PVE::Tools::upid_normalize_status_type."""
+    if status in ("", "unexpected status"):
+        return "unknown"
+    return "ok" if status == "OK" else "warning" if status.startswith("WARNINGS: ") else "error"

@@ -46,6 +46,8 @@ class Vm(FakeVm):
         self.config = config
         # The script of the guest inside, see guest.py; made when the VM starts.
         self.inside: t.Any = None
+        # What the cloud-init drive holds: {user, network, meta[, vendor]}; None before the first start.
+        self.cloudinit: dict[str, str] | None = None
 
     @property
     def name(self) -> str:

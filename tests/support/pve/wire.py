@@ -45,6 +45,12 @@ class Request(t.NamedTuple):
     user: str | None
     status: int
 
+    @property
+    def is_poll(self) -> bool:
+        """Does it ask how tasks are that are waited for: a task's status, or the list of the ones since a time?"""
+        listing = self.path.endswith("/tasks") and "since" in self.params
+        return self.method == "GET" and (listing or re.search("/tasks/UPID:[^/]+/status$", self.path) is not None)
+
 
 class Answer(t.NamedTuple):
     """A handler's data with further top-level members of the reply (``total``)."""

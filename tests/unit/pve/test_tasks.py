@@ -17,7 +17,7 @@ from ansible_collections.homelab.proxmox.plugins.module_utils._pve.errors import
     Kind,
     TaskFailed,
 )
-from ansible_collections.homelab.proxmox.plugins.module_utils._pve.tasks import Pace
+from ansible_collections.homelab.proxmox.plugins.module_utils._pve.pace import Pace
 from ansible_collections.homelab.proxmox.plugins.module_utils._pve.upid import Upid
 from ansible_collections.homelab.proxmox.plugins.module_utils._pve.wire import Reply, Upload
 from ansible_collections.homelab.proxmox.tests.support.scripted import Call, FakeClock, ScriptedTransport, refusal

@@ -70,7 +70,35 @@ def test_task_lists_are_filtered(api: Api) -> None:
     assert [row["id"] for row in api.ok("GET", TASKS, errors=1)] == ["777"]
     assert api.ok("GET", TASKS, since=int(time.time()) + 60) == []
     assert api("GET", TASKS, limit=1).json()["total"] == 3
+    assert api.ok("GET", TASKS, limit=0) == []
     assert {row["status"] for row in api.ok("GET", "/cluster/tasks")} >= {"OK"}
+
+
+def test_running_tasks_are_listed_first_and_marked(api: Api) -> None:
+    """As PVE::API2::Tasks: a running task bears its UPID's user, an ended one its token apart."""
+    api.cluster.durations["qmcreate"] = 0.2
+    slow = api.ok("POST", QEMU, vmid=100)
+    api.cluster.durations["qmcreate"] = 0.05
+    quick = api.ok("POST", QEMU, vmid=101)
+    assert api.end_of(quick).status == "OK"
+    first, second = api.ok("GET", TASKS, source="all")
+    assert (first["upid"], first["status"], first["saved"]) == (slow, "RUNNING", "0")
+    assert "endtime" not in first
+    assert (second["upid"], second["status"]) == (quick, "OK")
+    assert second["endtime"] >= second["starttime"]
+    assert first["user"] == f"{second['user']}!{second['tokenid']}"
+    assert [row["upid"] for row in api.ok("GET", TASKS)] == [quick]
+    assert api.end_of(slow).status == "OK"
+    assert [row["upid"] for row in api.ok("GET", TASKS, source="all")] == [slow, quick], "by their ends"
+
+
+def test_the_list_and_the_status_agree_about_a_task_that_seems_to_run(api: Api) -> None:
+    api.cluster.missing_polls, api.cluster.running_polls = 1, 1
+    upid = api.ok("POST", QEMU, vmid=100)
+    assert api.ok("GET", TASKS, source="all") == []
+    assert api.refused("GET", f"{TASKS}/{upid}/status").errors == {"upid": "no such task"}
+    assert [row["status"] for row in api.ok("GET", TASKS, source="all")] == ["RUNNING"]
+    assert [row["status"] for row in api.ok("GET", TASKS, source="all")] == ["OK"]
 
 
 # ------------------------------------------------------------------------ power
