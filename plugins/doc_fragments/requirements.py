@@ -7,7 +7,7 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """C(extends_documentation_fragment: homelab.proxmox.requirements), or C(.images) for modules that fetch images."""
+    """C(extends_documentation_fragment: homelab.proxmox.requirements); C(.images) and C(.customize) for some modules."""
 
     DOCUMENTATION = r"""
 options: {}
@@ -16,6 +16,13 @@ requirements:
   - "proxmoxer >= 2.3.0"
   - "requests >= 2.31.0"
   - "requests_toolbelt >= 1.0.0 (for uploads over 2 GiB)"
+"""
+
+    CUSTOMIZE = r"""
+options: {}
+requirements:
+  - "pycdlib >= 1.12.0 (for customised templates)"
+  - "jsonschema >= 4.20.0 (for customised templates)"
 """
 
     IMAGES = r"""

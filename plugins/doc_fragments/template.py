@@ -196,6 +196,19 @@ options:
         after the new one is published; what stays in spite of it is returned with the reason.
       - Everything stays where nothing is given.
     type: int
+  hold:
+    description:
+      - Keep the current generation whatever the recipe, the vendor or C(keep) say; what is held back is said.
+        Settings that change in place still follow. A line without a current generation gets its first one.
+    type: bool
+    default: false
+  pin:
+    description:
+      - The build to stay with, as a generation such as V(20261123203101), as the vendor's name of a build, or as
+        the digest of the vendor's file, such as V(sha256:…).
+      - With a generation, exactly that one is current, also where the recipe says something else by now. With a
+        vendor's build, a changed recipe is built from that build.
+    type: str
   adopt:
     description: Take over the hand-made template that O(vmid) names, as the line's current generation.
     type: bool

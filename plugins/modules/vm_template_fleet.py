@@ -386,6 +386,19 @@ options:
           - How many complete generations stay, the current one included. Older ones that nothing hangs on are
             destroyed after the new one is published; what stays in spite of it is returned with the reason.
         type: int
+      hold:
+        description:
+          - Keep the current generation whatever the recipe, the vendor or C(keep) say; what is held back is said.
+            Settings that change in place still follow. A line without a current generation gets its first one.
+        type: bool
+        default: false
+      pin:
+        description:
+          - The build to stay with, as a generation such as V(20261123203101), as the vendor's name of a build, or as
+            the digest of the vendor's file, such as V(sha256:…).
+          - With a generation, exactly that one is current, also where the recipe says something else by now. With a
+            vendor's build, a changed recipe is built from that build.
+        type: str
       adopt:
         description: Take over the hand-made template that C(vmid) names, as the line's current generation.
         type: bool
@@ -451,6 +464,7 @@ options:
       - A folder that stays lets an interrupted download resume. The default is a temporary folder.
     type: path
 extends_documentation_fragment:
+  - homelab.proxmox.progress
   - homelab.proxmox.connection
   - homelab.proxmox.requirements
   - homelab.proxmox.attributes
@@ -575,11 +589,13 @@ requests:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._ansible.fleet_door import fleet_options, run_vm_template_fleet
+from ..module_utils._ansible.progress import progress_options
 from ..module_utils._ansible.spec import with_connection
 
 
 def main() -> None:
-    run_vm_template_fleet(AnsibleModule(argument_spec=with_connection(fleet_options()), supports_check_mode=True))
+    own = {**fleet_options(), **progress_options()}
+    run_vm_template_fleet(AnsibleModule(argument_spec=with_connection(own), supports_check_mode=True))
 
 
 if __name__ == "__main__":

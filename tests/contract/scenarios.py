@@ -14,8 +14,10 @@ from tests.support.workbench import IMAGE, Bench
 
 Params = Mapping[str, t.Any]
 
-ACTION_DOORS: Mapping[str, str] = {}
-"""Doors that act instead of keeping something, each with the reason why a second run may act again: none yet."""
+ACTION_DOORS: Mapping[str, str] = {
+    "vm_template_rollback": "without a generation each run goes back by one",
+}
+"""Doors that act instead of keeping something, each with the reason why a second run may act again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +25,8 @@ class Scenario:
     """One use of a door on a bench.
 
     C(prepare) comes before the first run, C(changes) says whether that run changes something. C(keyed): the
-    difference is first by what it is about (a line, a volume), then by key.
+    difference is first by what it is about (a line, a volume), then by key. C(here): what changes is a file of this
+    machine, nothing in Proxmox VE.
     """
 
     door: str
@@ -32,6 +35,7 @@ class Scenario:
     prepare: Callable[[Bench], object] = lambda bench: None
     changes: bool = True
     keyed: bool = False
+    here: bool = False
 
     def __str__(self) -> str:
         return f"{self.door}: {self.about}"
@@ -113,6 +117,22 @@ def build_fleet(bench: Bench) -> None:
     bench.later(hours=1)
 
 
+def prune(*lines: str, **options: t.Any) -> Callable[[Bench], Params]:
+    """Options of vm_template_prune: these lines stay."""
+
+    def params(bench: Bench) -> Params:
+        given = fleet(*({"line": line} for line in lines))(bench)
+        return {**given, "confirm": True, "allow_no_lines": True, **options}
+
+    return params
+
+
+def build_fleet_and_images(bench: Bench) -> None:
+    """Two lines, and two files that nothing was built from."""
+    build_fleet(bench)
+    store_two_builds(bench)
+
+
 def grant(bench: Bench) -> None:
     assert bench.call("access", PLACES)["changed"]
 
@@ -172,7 +192,44 @@ SCENARIOS = [
         keyed=True,
     ),
     Scenario(
+        door="vm_template_prune",
+        about="nothing beside the lines",
+        params=prune("alpha", "beta", confirm=False),
+        prepare=build_fleet,
+        changes=False,
+    ),
+    Scenario(door="vm_template_prune", about="one line of two", params=prune("alpha"), prepare=build_fleet, keyed=True),
+    Scenario(
+        door="vm_template_prune",
+        about="everything with its images",
+        params=prune(images=True),
+        prepare=build_fleet_and_images,
+        keyed=True,
+    ),
+    Scenario(
         door="vm_template_info", about="two generations", params=lambda bench: {}, prepare=build_twice, changes=False
+    ),
+    Scenario(
+        door="vm_template_info",
+        about="everything",
+        params=lambda bench: {
+            "gather": ["vendor", "clones", "sizes"],
+            "catalog_files": [str(bench.catalog)],
+            "allow_unverified": True,
+        },
+        prepare=build_twice,
+        changes=False,
+    ),
+    Scenario(
+        door="templates_report",
+        about="what is there",
+        params=lambda bench: {
+            "path": str(bench.folder / "report.html"),
+            "json_path": str(bench.folder / "report.json"),
+            "catalog_files": [str(bench.catalog)],
+        },
+        prepare=build_twice,
+        here=True,
     ),
     Scenario(door="image", about="catalogue", params=image(), keyed=True),
     Scenario(door="image", about="upload", params=image(transfer="upload"), keyed=True),
@@ -187,6 +244,27 @@ SCENARIOS = [
     Scenario(door="access", about="absent", params=lambda bench: {"state": "absent"}, prepare=grant),
     Scenario(door="preflight", about="fresh site", params=lambda bench: {"fail_on": "never"}, changes=False),
     Scenario(door="cloud_image_info", about="one entry", params=lambda bench: {"ids": ["debian-13"]}, changes=False),
+    Scenario(
+        door="vm_template_rollback",
+        about="to the previous generation",
+        params=lambda bench: {"line": "debian-13"},
+        prepare=build_twice,
+        keyed=True,
+    ),
+    Scenario(
+        door="vm_template",
+        about="to its fixed VMID",
+        params=line(vmid=150),
+        prepare=build,
+        keyed=True,
+    ),
+    Scenario(
+        door="vm_template",
+        about="pinned and held",
+        params=line(hold=True, disk={"size": "12G"}),
+        prepare=build,
+        changes=False,
+    ),
     Scenario(
         door="cloud_image_info",
         about="own catalogue",

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 import pytest
 from ansible_collections.homelab.proxmox.tests.unit.images.conftest import signer
 
+from tests.support.fleet import fleet
 from tests.support.site import Site, open_site
 from tests.support.vendor import Vendor
 from tests.support.workbench import bench, bench_vendor
 
-__all__ = ["bench", "bench_vendor", "signer", "site"]
+__all__ = ["bench", "bench_vendor", "fleet", "signer", "site"]
 
 
 @pytest.fixture

@@ -66,8 +66,8 @@ ELSEWHERE = {
     *("storage", "cloudinit_storage", "pool", "disk", "bios", "efi", "tpm"),
     # Its difference holds the identity's tags; it has a test of its own below.
     "tags",
-    # What becomes of former generations (test_retention.py).
-    "keep",
+    # What becomes of former generations (test_retention.py), and which one is current (test_rollback.py).
+    *("keep", "hold", "pin"),
 }
 
 

@@ -119,22 +119,13 @@ def test_a_third_generation_leaves_the_first_alone(made: Bench) -> None:
     rebuilt(made, 9001, 9002)
 
 
-def test_a_fixed_vmid_cannot_be_rebuilt_beside_itself(bench: Bench) -> None:
-    bench.build(vmid=150)
-    before = bench.snapshot()
-    result = bench.template(vmid=150, disk={"size": "10G"})
-    assert "vmid=150: the current generation has it, and a new build is made beside the old one" in result["msg"]
-    assert bench.writes() == []
-    assert bench.snapshot() == before
-
-
 def test_what_neither_builds_nor_writes(made: Bench) -> None:
     """Where it lives next time, and how the image is fetched, change nothing that exists."""
     for options in ({"vmid_range": "200-210"}, {"image_storage": "fast"}, {"transfer": "upload"}, {"max_age": 400}):
         assert made.template(**options)["changed"] is False, options
 
 
-@pytest.mark.parametrize("options", [{"pool": "templates"}, {"vmid": 150}, {"cloudinit_storage": "fast"}], ids=str)
+@pytest.mark.parametrize("options", [{"pool": "templates"}, {"cloudinit_storage": "fast"}], ids=str)
 def test_a_place_that_is_declared_later_is_followed_or_said_to_be_not(made: Bench, options: dict[str, Any]) -> None:
     made.cluster.pools["templates"] = set()
     result = made.template(**options)

@@ -32,8 +32,10 @@ class Refused(t.NamedTuple):
 class Api:
     """``api.ok("GET", "/nodes/pve1/qemu/100/config")`` and its relatives; keyword arguments are the parameters."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, *, patience: float = 20.0) -> None:
         self.server = server
+        # Seconds a task may take.
+        self.patience = patience
         self.session = requests.Session()
         self.session.verify, self.session.trust_env = server.ca_path, False
         self.session.headers.update(server.token_header)
@@ -64,7 +66,7 @@ class Api:
         return self.end_of(self.ok(method, path, **params))
 
     def end_of(self, upid: str) -> Ended:
-        node, deadline = upid.split(":")[1], time.monotonic() + 20
+        node, deadline = upid.split(":")[1], time.monotonic() + self.patience
         while time.monotonic() < deadline:
             state = self.ok("GET", f"/nodes/{node}/tasks/{upid}/status")
             if state["status"] == "stopped":

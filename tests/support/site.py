@@ -267,9 +267,9 @@ def _patched(site: Site) -> Iterator[None]:
         "_pve.client.SystemClock": lambda: site.clock,
         "_pve.transport.SystemClock": lambda: site.clock,
         "_images.http.SystemClock": lambda: site.clock,
-        "_ansible.template_door.datetime": _date_class(site.clock),
+        "_ansible.resolving.datetime": _date_class(site.clock),
         "_ansible.template_door.run_id": site.run_id,
-        "_ansible.template_door.is_gone": site.is_gone,
+        "_ansible.resolving.is_gone": site.is_gone,
     }
     active = []
     for name, value in patches.items():

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from ansible_collections.homelab.proxmox.plugins.module_utils._ansible import template_door
+from ansible_collections.homelab.proxmox.plugins.module_utils._ansible import report_door, resolving, template_info_door
 from ansible_collections.homelab.proxmox.plugins.module_utils._pve import clock
 
 from .door import call
@@ -128,8 +128,8 @@ class Bench:
 
     def sent(self, *, polls: bool = False) -> list[str]:
         """The requests of the last call as C(METHOD /path); polls of tasks on demand, their UPIDs shortened."""
-        lines = [f"{entry.method} {re.sub(r'UPID:[^/]+', 'UPID', entry.path)}" for entry in self.server.requests]
-        return [line for line in lines if polls or not line.endswith("/tasks/UPID/status")]
+        shown = [entry for entry in self.server.requests if polls or not entry.is_poll]
+        return [f"{entry.method} {re.sub(r'UPID:[^/]+', 'UPID', entry.path)}" for entry in shown]
 
     def writes(self) -> list[Request]:
         return self.server.writes()
@@ -184,7 +184,8 @@ def open_bench(vendor: Vendor, folder: Path, monkeypatch: pytest.MonkeyPatch, cl
             def now(cls, tz: t.Any = None) -> datetime:
                 return bench.now.astimezone(tz)
 
-        monkeypatch.setattr(template_door, "datetime", Now)
+        for door in (report_door, resolving, template_info_door):
+            monkeypatch.setattr(door, "datetime", Now)
         monkeypatch.setattr(clock.SystemClock, "sleep", lambda _self, seconds: time.sleep(min(seconds, 0.001)))
         yield bench
 

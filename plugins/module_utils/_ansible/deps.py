@@ -12,6 +12,8 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 # Twinned with doc_fragments/requirements.py and requirements/runtime.txt.
 REQUIRED = {"proxmoxer": "proxmoxer >= 2.3.0", "requests": "requests >= 2.31.0"}
+# What a line that is customised needs besides.
+CUSTOMIZE = {"pycdlib": "pycdlib >= 1.12.0", "jsonschema": "jsonschema >= 4.20.0"}
 
 
 def require_libraries(module: AnsibleModule, needed: dict[str, str] | None = None) -> None:

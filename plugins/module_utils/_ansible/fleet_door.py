@@ -18,7 +18,8 @@ from .._plan.fleet import summarise
 from .._plan.plan import OptionProblems, Plan
 from .image_options import image_options
 from .run import Door, run
-from .template_door import Found, Wanted, apply_wanted, plan_found, read_and_resolve, wanted_from
+from .resolving import Found, Wanted, read_and_resolve
+from .template_door import apply_wanted, plan_found, wanted_from
 from .template_options import desired_line
 from .template_spec import line_options
 

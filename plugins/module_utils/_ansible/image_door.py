@@ -13,9 +13,11 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 
 from .._apply.advice import advice, is_stale
-from .._apply.images import Fetcher, put_image, remove_image
+from .._apply.images import put_image, remove_image
 from .._apply.leftovers import stays_of_image
 from .._apply.outcome import ApplyFailed, Outcome
+from .._apply.progress import Progress
+from .._apply.watching import Watch, WatchedFetcher
 from .._images.errors import ImageError
 from .._images.http import RequestsHttp
 from .._model.cluster import FILE_STORAGES
@@ -27,6 +29,7 @@ from .._pve.client import Client
 from .._pve.errors import ProxmoxError
 from .._read.cluster import read_cluster, read_images, read_permissions, read_version
 from .image_options import Trust, chosen_image, trust_from
+from .progress import progress_from
 from .run import Door, run
 from .sources import fetcher, source_asker
 
@@ -38,6 +41,7 @@ class Wanted:
     wish: ImageWish
     trust: Trust
     directory: Path
+    progress: Progress
 
 
 def run_image(module: AnsibleModule) -> t.NoReturn:
@@ -47,7 +51,9 @@ def run_image(module: AnsibleModule) -> t.NoReturn:
         desired=lambda params: _wanted(params, Path(module.tmpdir)),
         read=lambda client, wanted: _read(client, wanted, http),
         plan=lambda wanted, actual: plan_image(wanted.wish, actual),
-        apply=lambda client, wanted, plan: _apply(client, plan, fetcher(wanted.directory, wanted.trust, http)),
+        apply=lambda client, wanted, plan: _apply(
+            _watch(client, wanted), plan, fetcher(wanted.directory, wanted.trust, http)
+        ),
     )
     run(module, door)
 
@@ -70,6 +76,7 @@ def _wanted(params: Mapping[str, t.Any], tmpdir: Path) -> Wanted:
         ),
         trust=trust_from(params),
         directory=Path(params["download_dir"]) if params["download_dir"] else tmpdir,
+        progress=progress_from(params),
     )
 
 
@@ -97,15 +104,22 @@ def _source(wanted: Wanted, stored: t.Any, http: RequestsHttp) -> Source | None:
     return source_asker(wanted.trust, http)(wish.image)
 
 
-def _apply(client: Client, plan: Plan, fetch: Fetcher) -> Outcome:
+def _watch(client: Client, wanted: Wanted) -> Watch:
+    return Watch(client, wanted.progress, f"{wanted.wish.image.id}@{wanted.wish.node}")
+
+
+def _apply(watch: Watch, plan: Plan, fetch: WatchedFetcher) -> Outcome:
+    client = watch.client
     warnings: list[str] = []
     done: list[str] = []
     for step in plan.steps:
         try:
-            if isinstance(step, FetchImage):
-                warnings += put_image(client, step, fetch)
-            elif isinstance(step, RemoveImage):
-                warnings += remove_image(client, step)
+            with watch.step(step):
+                watch.begin()
+                if isinstance(step, FetchImage):
+                    warnings += put_image(client, step, watch.fetching(fetch))
+                elif isinstance(step, RemoveImage):
+                    warnings += remove_image(client, step)
         except (ProxmoxError, ImageError) as cause:
             raise ApplyFailed(
                 cause,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from .._apply.watching import OnBytes
 from .._images.errors import ImageError, SourceError
 from .._images.http import Http
 from .._images.keys import Keyring
@@ -19,14 +20,19 @@ from .._plan.decide import Source, SourceProblem
 from .image_options import Trust
 
 
-def source_asker(trust: Trust, http: Http) -> Callable[[CloudImage], Source]:
-    """Asks one vendor; one that cannot be asked or believed becomes a SourceProblem."""
+def source_asker(trust: Trust, http: Http) -> Callable[[CloudImage, str | None], Source]:
+    """Asks one vendor for its newest build, or for one that it names; one that cannot be asked or believed becomes a SourceProblem."""
 
-    def ask(image: CloudImage) -> Source:
+    def ask(image: CloudImage, build: str | None = None) -> Source:
         try:
             keyring = Keyring.from_paths(trust.keyring) if trust.keyring else None
             return resolve(
-                image, http, signature=trust.signature, keyring=keyring, allow_plain_http=trust.allow_unverified
+                image,
+                http,
+                signature=trust.signature,
+                keyring=keyring,
+                build=build,
+                allow_plain_http=trust.allow_unverified,
             )
         except ImageError as error:
             return SourceProblem(str(error), unreachable=isinstance(error, SourceError))
@@ -34,13 +40,13 @@ def source_asker(trust: Trust, http: Http) -> Callable[[CloudImage], Source]:
     return ask
 
 
-def fetcher(directory: Path, trust: Trust, http: Http) -> Callable[[ResolvedImage, CloudImage], LocalImage]:
+def fetcher(directory: Path, trust: Trust, http: Http) -> Callable[[ResolvedImage, CloudImage, OnBytes], LocalImage]:
     """Fetches, verifies and unpacks images into a directory of this machine."""
 
-    def get(source: ResolvedImage, image: CloudImage) -> LocalImage:
+    def get(source: ResolvedImage, image: CloudImage, progress: OnBytes) -> LocalImage:
         verifier = None
         if source.needs_image_signature:
             verifier = Verifier(http, trust.signature, Keyring.from_paths(trust.keyring))
-        return fetch(source, http, directory, image_signature=verifier)
+        return fetch(source, http, directory, progress=progress, image_signature=verifier)
 
     return get

@@ -30,6 +30,7 @@ _DNS_NAME = re.compile(r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?\.)*[a-zA-Z0
 _RANGE = re.compile(r"(\d+)\s*-\s*(\d+)")
 # Proxmox VE appends "-<generation>" to names of generations that are not current; a DNS label has 63 characters.
 _NAME_LIMIT = 63 - 1 - 14
+_PIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+~-]{0,199}")
 _VMID_MIN, _VMID_MAX = 100, 999_999_999
 # Least values of qemu-server's schema.
 _LEAST = {"cores": 1, "sockets": 1, "memory": 16, "balloon": 0}
@@ -50,12 +51,14 @@ def desired_line(params: Mapping[str, t.Any]) -> TemplateLine:
     line: str = params["line"]
     if not LINE_PATTERN.fullmatch(line):
         problem("line", line, "use lower-case letters, digits, '.' and '-', 48 characters at most, such as debian-13")
-    image = _placeholder(line) if absent else chosen_image(params, line, "template", problems)
+    image = placeholder(line) if absent else chosen_image(params, line, "template", problems)
     place = _placement(params, absent, problem)
     settings, clears = _settings(params, problem)
     disk = _disk(params, problem)
     if params["keep"] is not None and params["keep"] < 1:
         problem("keep", params["keep"], "the current generation always stays. Give 1 or more, or leave it out")
+    if params["pin"] is not None and not _PIN.fullmatch(params["pin"]):
+        problem("pin", params["pin"], "name a generation, a vendor's build, or a digest as sha256:<hex>")
     _names(params, problem)
     if params["bios"] == "seabios" and (params["efi"] or params["tpm"]):
         problem("bios", "seabios", "efi and tpm need UEFI. Set bios to ovmf, or leave it out")
@@ -82,11 +85,13 @@ def desired_line(params: Mapping[str, t.Any]) -> TemplateLine:
         refresh=Refresh(policy=params["refresh"], max_age=params["max_age"] * 86400),
         adopt=params["adopt"],
         keep=params["keep"],
+        hold=params["hold"],
+        pin=params["pin"],
         absent=absent,
     )
 
 
-def _placeholder(line: str) -> CloudImage:
+def placeholder(line: str) -> CloudImage:
     """An absent line needs no image."""
     return CloudImage(
         id=line, name=line, family="", os_family="", release="", variant="", arch="x86_64", url=None, url_kind="none"

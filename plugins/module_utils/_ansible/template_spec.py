@@ -26,6 +26,8 @@ def line_options() -> Spec:
         "max_age": {"type": "int", "default": 30},
         "adopt": {"type": "bool", "default": False},
         "keep": {"type": "int"},
+        "hold": {"type": "bool", "default": False},
+        "pin": {"type": "str"},
     }
 
 

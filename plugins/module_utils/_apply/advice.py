@@ -8,7 +8,7 @@ from __future__ import annotations
 from .._images.errors import DigestMismatch, ImageError
 from .._model.image import CloudImage
 from .._plan.plan import Step
-from .._plan.steps import Adopt, Build, Configure, Destroy, FetchImage, Publish, RemoveImage, Retire
+from .._plan.steps import Adopt, Build, Configure, Destroy, FetchImage, Publish, Release, RemoveImage, Retire, Settle
 from .._pve.errors import ApiError, Kind, TaskFailed
 
 _ANYWHERE = {
@@ -70,7 +70,7 @@ def _keeping(step: Step, vmid: int | None) -> dict[Kind, str]:
         ),
         Kind.PROTECTED: f"Run on the node: qm set {vmid} --protection 0",
     }
-    if isinstance(step, Build):
+    if isinstance(step, Build | Settle):
         place = step.line.place
         told[Kind.NO_SPACE] = f"storage={place.storage!r}: it has no space left. Free some, or name another storage"
         told[Kind.NOT_SUPPORTED] = f"storage={place.storage!r}: it cannot hold a template. Name another storage"
@@ -109,6 +109,6 @@ def _node(step: Step) -> str:
             return step.node
         case Destroy():
             return step.generation.row.node
-        case Build() | Publish() | Retire() | Configure() | Adopt():
+        case Build() | Publish() | Retire() | Configure() | Adopt() | Settle() | Release():
             return step.line.place.node
     return ""

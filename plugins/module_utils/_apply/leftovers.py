@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from .._model.identity import Identity, State, read_identity, tagged_state
 from .._model.vm_config import VmConfig
 from .._plan.plan import Step
-from .._plan.steps import Destroy, FetchImage, Publish, RemoveImage, Retire
+from .._plan.steps import Destroy, FetchImage, Publish, Release, RemoveImage, Retire, Settle
 from .._pve.client import Client, api_path
 from .._pve.errors import ApiError, ConnectionFailed, DeadlineExceeded, Kind, ProxmoxError, WriteLost
 
@@ -49,6 +49,12 @@ def stays_of_steps(pending: Sequence[Step], made: Mapping[str, int], published: 
                     f"VM {step.generation.vmid} is still tagged as current; the newest complete generation counts, "
                     "and the next run retires this one"
                 )
+            case Settle() if step.generation is not None or step.line.key in made:
+                vmid = step.generation.vmid if step.generation is not None else made[step.line.key]
+                yield f"VM {vmid} is not under its fixed VMID {step.vmid} yet, the next run clones it there"
+            case Release() if step.generation is not None or step.line.key in made:
+                vmid = step.generation.vmid if step.generation is not None else made[step.line.key]
+                yield f"VM {vmid} is still there, the next run removes it when VM {step.vmid} is its copy"
             case Destroy():
                 yield f"VM {step.generation.vmid} was not destroyed ({step.reason}), the next run tries again"
 
@@ -73,17 +79,19 @@ def unproven(client: Client, node: str, vmid: int, build: Identity) -> tuple[boo
             return False, _unseen(client, node, vmid)
         raise
     found = read_identity(vmid, config.description)
-    if found is None and config.lock == "create":
+    if found is None and config.lock in ("create", "clone"):
         # create_and_lock_config writes no more than the lock; the rest follows when the worker has made the disks.
         return False, (
-            f"VM {vmid} on {node} is locked (create): its worker still runs, or died and left it half-made. "
+            f"VM {vmid} on {node} is locked ({config.lock}): its worker still runs, or died and left it half-made. "
             "It bears no sign of whose it is. If no task runs on it, remove it on the node: "
             f"qm unlock {vmid} && qm destroy {vmid}"
         )
     if not isinstance(found, Identity) or (found.run, found.line) != (build.run, build.line):
         return False, ""
-    # Tags may have to wait for a second write; a build whose run ended before it has none.
-    return tagged_state(config.tags.as_set()) in (State.BUILDING, None), ""
+    # Tags may have to wait for a second write; a build whose run ended before it has none. A clone under way to its
+    # fixed VMID has inherited the tags of a current generation.
+    state = tagged_state(config.tags.as_set())
+    return state in (State.BUILDING, None) or bool(config.template_is_complete(vmid)), ""
 
 
 def _unseen(client: Client, node: str, vmid: int) -> str:

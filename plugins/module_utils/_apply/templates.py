@@ -11,23 +11,34 @@ from functools import partial, singledispatchmethod
 from typing import Any
 
 from .._images.errors import ImageError
-from .._model.identity import TAG_GENERATION, Identity, State, read_identity, tag_value, tagged_state
-from .._model.template import Generation, TemplateLine
+from .._model.identity import (
+    TAG_GENERATION,
+    Identity,
+    State,
+    describe,
+    human_text,
+    tag_value,
+    tagged_state,
+)
+from .._model.template import TemplateLine
 from .._model.vm_config import VmConfig
 from .._plan.build import building_tags, create_params, disk_size
 from .._plan.plan import Plan, Step
 from .._plan.settings import publish_changes, retire_changes
-from .._plan.steps import Adopt, Build, Configure, Destroy, FetchImage, Publish, Retire
+from .._plan.steps import Adopt, Build, Configure, Destroy, FetchImage, Publish, Release, Retire, Settle
 from .._plan.views import identity_view
 from .._pve.client import Client, api_path
 from .._pve.errors import ApiError, DeadlineExceeded, Kind, ProxmoxError, TaskFailed
 from .._read.cluster import read_cluster
 from .._read.templates import line_rows
 from .advice import advice, is_stale
-from .images import Fetcher, put_image
+from .images import put_image
 from .leftovers import not_removed, out_of_time, stays_of_image, stays_of_steps, unproven
 from .outcome import ApplyFailed, Outcome, PartlyFailed
+from .progress import SILENCE, Progress
+from .removal import NotAsPlanned, remove_vm
 from .scheduler import Limits, Turns, run_all
+from .watching import Watch, WatchedFetcher
 
 _GIB = 1024**3
 
@@ -35,15 +46,13 @@ MAX_CLASHES = 50
 """How many VMIDs are tried when other clients, or guests that these credentials may not see, hold them."""
 
 
-class NotAsPlanned(ProxmoxError):
-    """The server did what was asked and the result is not what the plan says."""
-
-
 class Overtaken(ProxmoxError):
     """Another run builds, or has built, the same line meanwhile. The plan has to be made again."""
 
 
-def apply_templates(client: Client, plan: Plan, fetch: Fetcher, limits: Limits | None = None) -> Outcome:
+def apply_templates(
+    client: Client, plan: Plan, fetch: WatchedFetcher, limits: Limits | None = None, progress: Progress = SILENCE
+) -> Outcome:
     """Carry out a template plan, its tracks side by side as far as the limits go.
 
     Raises PartlyFailed with what was done and what is left: a track that fails does not stop the others. Without
@@ -55,7 +64,7 @@ def apply_templates(client: Client, plan: Plan, fetch: Fetcher, limits: Limits |
     templates = plan.result["templates"]
 
     def carry_out(key: str, steps: Sequence[Step]) -> Outcome | ApplyFailed:
-        work = _Work(client, fetch, turns, {key: templates[key]})
+        work = _Work(Watch(client, progress, key), fetch, turns, {key: templates[key]})
         try:
             return _carry_out(work, steps)
         except ApplyFailed as failure:
@@ -84,7 +93,8 @@ def _carry_out(work: _Work, steps: Sequence[Step]) -> Outcome:
     done: list[str] = []
     for number, step in enumerate(steps):
         try:
-            work.do(step)
+            with work.watch.step(step):
+                work.do(step)
         except (ProxmoxError, ImageError) as cause:
             raise ApplyFailed(
                 cause,
@@ -101,9 +111,10 @@ def _carry_out(work: _Work, steps: Sequence[Step]) -> Outcome:
 class _Work:
     """One run over a plan: what it has made so far."""
 
-    def __init__(self, client: Client, fetch: Fetcher, turns: Turns, results: dict[str, Any]) -> None:
-        self.client = client
-        self.fetch = fetch
+    def __init__(self, watch: Watch, fetch: WatchedFetcher, turns: Turns, results: dict[str, Any]) -> None:
+        self.watch = watch
+        self.client = watch.client
+        self.fetch = watch.fetching(fetch)
         self.turns = turns
         self.results = results
         self.warnings: list[str] = []
@@ -122,14 +133,14 @@ class _Work:
     def _fetch_image(self, step: FetchImage) -> None:
         def put() -> tuple[str, ...]:
             with self.turns.heavy(step.node, step.storage):
+                self.watch.begin()
                 return put_image(self.client, step, self.fetch)
 
         self.warnings += self.turns.once(step, put) or ()
 
     @do.register
     def _build(self, step: Build) -> None:
-        with self.turns.heavy(step.line.place.node, step.line.place.storage):
-            identity = self._make(step)
+        identity = self._make(step)
         config = self._config(step.line.place.node, identity.vmid)
         problems = config.template_is_complete(identity.vmid)
         if problems:
@@ -139,7 +150,10 @@ class _Work:
         self.partly.clear()
 
     def _make(self, step: Build) -> Identity:
-        vmid = self._create(step)
+        # What keeps the storage busy is the import; to grow and to convert a disk are changes of its metadata.
+        with self.turns.heavy(step.line.place.node, step.line.place.storage):
+            self.watch.begin()
+            vmid = self._create(step)
         identity = replace(step.identity, vmid=vmid)
         self._open = (step.line, vmid, identity)
         self.partly.append(f"created VM {vmid}")
@@ -157,7 +171,7 @@ class _Work:
             identity, config = step.generation.identity, step.generation.config
         else:
             identity, config = self._made[line.key]
-        identity = replace(identity, deadline="")
+        identity = replace(identity, deadline="", withdrawn="")
         changes = {**step.changes, **publish_changes(line, identity, config)}
         if line.password is not None:
             # Not in the create call: Proxmox VE stores a password in plain text there, and hashed on a PUT.
@@ -169,7 +183,7 @@ class _Work:
     @do.register
     def _retire(self, step: Retire) -> None:
         generation = step.generation
-        changes = retire_changes(step.line, generation)
+        changes = retire_changes(step.line, generation, step.withdrawn)
         self._write(generation.row.node, generation.vmid, changes, digest=generation.config.digest)
         retired = self.results[step.line.key]["retired"]
         if generation.vmid not in retired:
@@ -197,7 +211,57 @@ class _Work:
         generation = step.generation
         self._remove(generation.row.node, generation.vmid, generation.identity)
         for result in self.results.values():
-            _forget(result, generation)
+            _forget(result, generation.vmid)
+
+    @do.register
+    def _settle(self, step: Settle) -> None:
+        line, node = step.line, step.line.place.node
+        origin = self._of_step(step)
+        identity = replace(origin, vmid=step.vmid, run=step.run, deadline=step.deadline)
+        with self.turns.heavy(node, line.place.storage):
+            self._clone(step, origin.vmid, identity)
+        self._task("POST", line, step.vmid, "template", task="qmtemplate")
+        config = self._config(node, step.vmid)
+        problems = config.template_is_complete(step.vmid)
+        if problems:
+            raise NotAsPlanned(f"VM {step.vmid} was converted to a template, but not wholly: {', '.join(problems)}")
+        identity = replace(identity, deadline="")
+        changes = publish_changes(line, identity, config)
+        self._write(node, step.vmid, changes, digest=config.digest)
+        self._open = None
+        self.partly.clear()
+        view = {**identity_view(identity), "name": changes["name"], "state": State.CURRENT.value}
+        self.results[line.key]["current"] = view
+
+    def _clone(self, step: Settle, origin: int, identity: Identity) -> None:
+        """A full clone bears its own identity from its first moment: it is given in the call, tags are inherited."""
+        line, node = step.line, step.line.place.node
+        self.at = step.vmid
+        self._open = (line, step.vmid, identity)
+        human = human_text(self._config(node, origin).description)
+        params = {
+            "newid": step.vmid,
+            "name": line.name,
+            "description": describe(human, identity),
+            "full": 1,
+            "storage": line.place.storage,
+            "pool": line.place.pool or None,
+        }
+        path = api_path("nodes", node, "qemu", origin, "clone")
+        self.warnings += self.client.retry_locked(
+            lambda: self.client.run("POST", path, params, node=node, type="qmclone", id=origin)
+        ).warnings
+        self.partly.append(f"cloned VM {origin} to VM {step.vmid}")
+
+    @do.register
+    def _release(self, step: Release) -> None:
+        identity = self._of_step(step)
+        self._remove(step.line.place.node, identity.vmid, identity)
+        for result in self.results.values():
+            _forget(result, identity.vmid)
+
+    def _of_step(self, step: Settle | Release) -> Identity:
+        return step.generation.identity if step.generation is not None else self._made[step.line.key][0]
 
     def clean_up(self, pending: Sequence[Step], cause: Exception) -> tuple[str, ...]:
         """Remove the build that failed, if it is ours and worth nothing; returns what stays, in words."""
@@ -219,7 +283,7 @@ class _Work:
             try:
                 result = self.client.retry_locked(create)
             except (ApiError, TaskFailed) as error:
-                if error.kind is not Kind.ALREADY_EXISTS or place.vmid is not None:
+                if error.kind is not Kind.ALREADY_EXISTS or vmid == place.vmid:
                     raise
                 self._open = None
                 continue
@@ -291,32 +355,9 @@ class _Work:
         self.at = vmid
         self.client.retry_locked(write)
 
-    def _remove(self, node: str, vmid: int, identity: Identity) -> bool:
-        """Destroy a VM after one more look that it is the one that was meant. Returns whether there was one."""
+    def _remove(self, node: str, vmid: int, identity: Identity) -> None:
         self.at = vmid
-        try:
-            config = self._config(node, vmid)
-        except ApiError as error:
-            # Under limited privileges a VM that is gone answers 403: the pool's rights went with it.
-            if error.kind in (Kind.NOT_FOUND, Kind.PERMISSION):
-                return False
-            raise
-        found = read_identity(vmid, config.description)
-        if not isinstance(found, Identity) or _origin(found) != _origin(identity):
-            raise NotAsPlanned(f"VM {vmid} on {node} is no longer what the plan saw; it was left alone")
-        result = self.client.retry_locked(
-            lambda: self.client.run(
-                "DELETE",
-                api_path("nodes", node, "qemu", vmid),
-                # Not destroy-unreferenced-disks: that would scan storages for volumes which only bear this VMID.
-                {"purge": 1},
-                node=node,
-                type="qmdestroy",
-                id=vmid,
-            )
-        )
-        self.warnings += result.warnings
-        return True
+        self.warnings += remove_vm(self.client, node, vmid, identity) or ()
 
     def _discard(self, line: TemplateLine, vmid: int, identity: Identity, cause: Exception) -> list[str]:
         node = line.place.node
@@ -341,22 +382,18 @@ class _Work:
         result["current"] = {**identity_view(identity), "name": changes["name"], "state": State.CURRENT.value}
 
 
-def _origin(identity: Identity) -> tuple[str, str, str]:
-    """What tells builds apart: lines of one run have the same generation, since that is its time."""
-    return identity.run, identity.line, identity.generation
-
-
 def _candidates(step: Build) -> Iterator[int]:
     """The planned VMID, then the free ones of the range."""
     yield step.identity.vmid
+    if step.identity.vmid == step.line.place.vmid:
+        return
     first, last = step.line.place.vmid_range
     free = (v for v in range(first, last + 1) if v not in step.taken and v != step.identity.vmid)
     for _count, vmid in zip(range(MAX_CLASHES), free, strict=False):
         yield vmid
 
 
-def _forget(result: dict[str, Any], generation: Generation) -> None:
-    vmid = generation.vmid
+def _forget(result: dict[str, Any], vmid: int) -> None:
     for key in ("retired", "unfinished"):
         result[key] = [other for other in result[key] if other != vmid]
     if result["current"] and result["current"]["vmid"] == vmid:

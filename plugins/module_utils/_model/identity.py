@@ -75,6 +75,8 @@ class Identity:
     deadline: str = ""
     """While building: when another run may take over."""
     proof: str = ""
+    withdrawn: str = ""
+    """When the line was rolled back from this generation: its build is not made again."""
 
     def render(self) -> str:
         """The fenced block, one C(key: value) per line, empty values left out."""

@@ -91,6 +91,10 @@ class TemplateLine:
     absent: bool = False
     keep: int | None = None
     """How many complete generations stay, the current one included; None keeps all."""
+    hold: bool = False
+    """No new generation is made while there is a current one, and no former one goes."""
+    pin: str | None = None
+    """The build to stay with: a generation, the vendor's name of a build, or the digest of the vendor's file."""
 
     @property
     def key(self) -> str:
@@ -120,6 +124,10 @@ class Generation:
     def source(self) -> Digest | None:
         return Digest.parse(self.identity.source) if self.identity.source else None
 
+    def is_newer_than(self, other: Generation) -> bool:
+        """Whether its build began later. The copy of a generation under another VMID is not newer."""
+        return self.identity.generation > other.identity.generation
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForeignVm:
@@ -145,7 +153,7 @@ class LineActual:
     """What exists of a line on its node."""
 
     generations: tuple[Generation, ...] = ()
-    """Newest first, without unfinished ones."""
+    """Newest first, without unfinished ones. Of two copies of one generation the one at the declared VMID is first."""
     unfinished: tuple[Unfinished, ...] = ()
     foreign: tuple[ForeignVm, ...] = ()
     retired: tuple[GuestRow, ...] = ()
@@ -155,17 +163,31 @@ class LineActual:
     occupant_config: VmConfig | None = None
     dependants: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     """VMIDs of linked clones by the VMID of their base; read only when something may be destroyed."""
+    examined: frozenset[int] = frozenset()
+    """Generations whose clones were looked for. No other may be destroyed."""
 
-    def excess(self, keep: int | None, *, building: bool) -> tuple[Generation, ...]:
-        """The generations beyond those to keep, newest first; with C(building) the current one becomes a former one.
+    def excess(self, keep: int | None, after: Generation | None) -> tuple[Generation, ...]:
+        """The generations beyond those to keep, newest first; C(after) is the current one after the plan, None when
+        that one is still to be made.
 
-        Only such whose config was read count: nothing else is proven ours.
+        Only such whose config was read count: nothing else is proven ours. One that is newer than the current one
+        stays: it tells what the line was rolled back from, or what follows when a pin goes.
         """
         if keep is None:
             return ()
-        current = None if building else self.current
-        former = [g for g in self.generations if g is not current and not g.incomplete]
+        former = [
+            g
+            for g in self.generations
+            if g is not after and not g.incomplete and (after is None or not g.is_newer_than(after))
+        ]
         return tuple(sorted(former, key=lambda g: (g.identity.generation, g.vmid), reverse=True)[keep - 1 :])
+
+    def contested(self, vmid: int | None, after: Generation | None) -> tuple[Generation, ...]:
+        """The generations that may have to go for the sake of a fixed VMID; C(after) as with excess."""
+        if vmid is None:
+            return ()
+        found = tuple(g for g in self.generations if g.vmid == vmid or g.state is State.CURRENT or g is after)
+        return () if after is not None and after.vmid == vmid and found == (after,) else found
 
     @property
     def current(self) -> Generation | None:
@@ -178,11 +200,12 @@ class LineActual:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredImage:
-    """A file on a storage, as the storage lists it; size in bytes."""
+    """A file on a storage, as the storage lists it; size in bytes, C(stored) in Unix time, 0 where it is not told."""
 
     volid: str
     size: int
     format: str
+    stored: int = 0
 
     @property
     def filename(self) -> str:

@@ -61,8 +61,12 @@ def stored_filename(image: CloudImage, digest: Digest) -> str:
     It holds the digest, because C(download-url) never overwrites a file, and ends in the real format: an image of
     format qcow2 stored as C(.raw) is accepted by Proxmox VE and does not boot.
     """
-    safe = "".join(ch if ch.isascii() and (ch.isalnum() or ch in ".-_") else "_" for ch in image.id)
-    return f"{safe}-{digest.short}.{image.format}"
+    return f"{stored_id(image.id)}-{digest.short}.{image.format}"
+
+
+def stored_id(image_id: str) -> str:
+    """An image's id as stored names hold it."""
+    return "".join(ch if ch.isascii() and (ch.isalnum() or ch in ".-_") else "_" for ch in image_id)
 
 
 def default_settings(line: TemplateLine) -> dict[str, str]:

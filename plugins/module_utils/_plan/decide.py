@@ -47,18 +47,6 @@ def build_reasons(line: TemplateLine, current: Generation | None, source: Source
     return tuple(reasons)
 
 
-def wants_source(line: TemplateLine, actual: LineActual, now: datetime) -> bool:
-    """Whether the vendor has to be asked before this line can be planned."""
-    if line.absent or adoptable(line, actual):
-        return False
-    current = actual.current
-    if build_reasons(line, current, None):
-        return True
-    if current is None or line.refresh.policy == "never" or line.image.digest is not None:
-        return False
-    return line.refresh.policy == "always" or older_than(current.identity.built, line.refresh.max_age, now)
-
-
 def adoptable(line: TemplateLine, actual: LineActual) -> bool:
     """Whether the declared VMID holds a hand-made template that the user wants taken over."""
     config = actual.occupant_config

@@ -8,7 +8,7 @@ Publishing comes first: nothing is destroyed in a plan before the new generation
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from .._model.template import Generation, LineActual, TemplateLine
 from .draft import Draft
@@ -17,12 +17,20 @@ from .steps import Destroy
 
 OLD = "beyond what is kept"
 GONE = "state is absent"
+FIXED = "its VMID goes to the new generation"
 
 
-def plan_retention(line: TemplateLine, actual: LineActual, building: bool, draft: Draft) -> None:
-    """Add what goes to the steps of a line, and what stays in spite of it to C(kept)."""
-    for generation in actual.excess(line.keep, building=building):
-        reason = _stays(actual, generation)
+def plan_retention(
+    line: TemplateLine, actual: LineActual, after: Generation | None, draft: Draft, gone: Collection[int] = ()
+) -> None:
+    """Add what goes to the steps of a line, and what stays in spite of it to C(kept).
+
+    C(after) is the current generation after the plan, None for the one that it builds. C(gone) go for other reasons.
+    """
+    for generation in actual.excess(line.keep, after):
+        if generation.vmid in gone or generation.vmid not in actual.examined:
+            continue
+        reason = why_it_stays(actual, generation)
         if reason:
             draft.kept.append({"vmid": generation.vmid, "name": generation.config.name, "reason": reason})
             continue
@@ -31,7 +39,8 @@ def plan_retention(line: TemplateLine, actual: LineActual, building: bool, draft
         draft.after.setdefault("former", [])
 
 
-def _stays(actual: LineActual, generation: Generation) -> str:
+def why_it_stays(actual: LineActual, generation: Generation) -> str:
+    """What forbids to destroy a generation, empty for nothing."""
     clones = actual.dependants.get(generation.vmid, ())
     if clones:
         return f"clones hang on it: {', '.join(str(vmid) for vmid in clones)}"
@@ -42,7 +51,7 @@ def _stays(actual: LineActual, generation: Generation) -> str:
 
 def deletions_refusal(steps: Sequence[Step], limit: int) -> Refusal | None:
     """The brake: a plan that would destroy more generations than C(max_deletions) is refused as a whole."""
-    doomed = [step for step in steps if isinstance(step, Destroy) and step.reason.startswith((OLD, GONE))]
+    doomed = [step for step in steps if isinstance(step, Destroy) and step.reason.startswith((OLD, GONE, FIXED))]
     if len(doomed) <= limit:
         return None
     vmids = ", ".join(str(step.generation.vmid) for step in doomed)

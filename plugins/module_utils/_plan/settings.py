@@ -9,6 +9,7 @@ Property strings compare parsed, lists compare as sets, a network device keeps t
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from typing import Any
 
 from .._model.identity import Identity, State, describe, human_text, identity_tags, user_tags
@@ -68,7 +69,6 @@ def place_notes(line: TemplateLine, current: Generation, pools: Collection[str])
     place, drives = line.place, [disk.storage for disk in current.config.disks().values() if disk.is_cloudinit]
     found = {
         f"pool={place.pool!r}": place.pool in pools and current.row.pool != place.pool,
-        f"vmid={place.vmid}": place.vmid not in (None, current.vmid),
         f"cloudinit_storage={place.cloudinit_storage!r}": place.cloudinit_storage != place.storage
         and bool(drives)
         and place.cloudinit_storage not in drives,
@@ -85,13 +85,17 @@ def publish_changes(line: TemplateLine, identity: Identity, config: VmConfig) ->
     return {key: written for key, (_shown_as, written) in _identity_values(line, identity, config).items()}
 
 
-def retire_changes(line: TemplateLine, generation: Generation) -> dict[str, str]:
-    """The tags and name of a generation that is kept but no longer current."""
+def retire_changes(line: TemplateLine, generation: Generation, withdrawn: str = "") -> dict[str, str]:
+    """The tags and name of a generation that is kept but no longer current; C(withdrawn) is when it was given up."""
     kept = user_tags(generation.config.tags.as_set())
-    return {
+    changes = {
         "name": f"{line.name}-{generation.identity.generation}",
         "tags": ";".join(sorted(identity_tags(generation.identity, State.RETIRED) | kept)),
     }
+    if withdrawn:
+        identity = replace(generation.identity, withdrawn=withdrawn)
+        changes["description"] = describe(human_text(generation.config.description), identity)
+    return changes
 
 
 def same_setting(key: str, wanted: str, actual: str) -> bool:

@@ -92,9 +92,43 @@ class Retire:
 
     line: TemplateLine
     generation: Generation
+    withdrawn: str = ""
+    """When the line is rolled back from it, so that its build is not made again."""
 
     def describe(self) -> str:
-        return f"retire VM {self.generation.vmid} of {self.line.subject}; it is kept"
+        how = "withdraw" if self.withdrawn else "retire"
+        return f"{how} VM {self.generation.vmid} of {self.line.subject}; it is kept"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settle:
+    """Give the current generation the line's fixed VMID: a full clone, converted, read back and published."""
+
+    line: TemplateLine
+    vmid: int
+    generation: Generation | None
+    """None: the one that the plan's Build of this line made."""
+    run: str
+    deadline: str
+
+    def describe(self) -> str:
+        which = f"VM {self.generation.vmid}" if self.generation else "the new generation"
+        return f"clone {which} fully to VM {self.vmid}, the fixed VMID of {self.line.subject}, and convert it"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """Remove a generation whose copy has the fixed VMID."""
+
+    line: TemplateLine
+    vmid: int
+    """The fixed VMID, which the copy has."""
+    generation: Generation | None
+    """None: the one that the plan's Build of this line made."""
+
+    def describe(self) -> str:
+        which = f"VM {self.generation.vmid}" if self.generation else "the new generation under its first VMID"
+        return f"remove {which}, of which VM {self.vmid} is the copy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

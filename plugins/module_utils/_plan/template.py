@@ -8,27 +8,30 @@ Publish comes before retire, and nothing is deleted but unfinished builds and wh
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from .._model.identity import TAG_GENERATION, Identity, Role, State, tag_value
 from .._model.image import ResolvedImage
 from .._model.recipe import RECIPE_SCHEMA, recipe_digest
-from .._model.template import Generation, LineActual, Survey, TemplateLine, Unfinished
+from .._model.template import Generation, LineActual, Survey, TemplateLine
 from .adoption import adoption
 from .build import TAGS_CHECKED, stored_filename, version_tuple
-from .decide import Source, SourceProblem, adoptable, build_reasons, deadline_passed
+from .decide import Source, SourceProblem, adoptable
 from .draft import Draft
-from .plan import Plan, Refusal, Step
+from .fixed_vmid import Owner, plan_move
+from .plan import Plan, Refusal
 from .privileges import Permissions
 from .quirks import quirk_notes
-from .retention import GONE, deletions_refusal, plan_retention
+from .retention import GONE, plan_retention
 from .settings import config_changes, password_sides, place_notes, wants_password
+from .standing import Verdict, pins_generation, verdict
 from .steps import Build, Configure, Destroy, FetchImage, Publish, Retire
 from .template_checks import absence_refusals, build_refusals, choose_transfer, line_refusals
-from .views import generation_view, identity_view, summary
+from .unfinished import not_ours_to_end, plan_unfinished
+from .views import generation_view, identity_view
+from .whole import Whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,11 @@ class Run:
     builder: str
     seconds: int
     max_deletions: int = 5
+
+    @property
+    def deadline(self) -> str:
+        """When another run may take over what this one leaves unfinished."""
+        return (self.now + timedelta(seconds=self.seconds)).isoformat(timespec="seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,60 +61,38 @@ class _Task:
     taken: set[int]
 
 
-def plan_templates(lines: Sequence[TemplateLine], survey: Survey, sources: Mapping[str, Source], run: Run) -> Plan:
-    """Plan all lines together: images shared by lines are fetched once, VMIDs are given once."""
-    before: dict[str, Any] = {}
-    after: dict[str, Any] = {}
-    steps: list[Step] = []
-    refusals: list[Refusal] = []
-    notes: list[str] = []
-    results: dict[str, Any] = {}
-    tracks: list[tuple[str, tuple[Step, ...]]] = []
-    refused: list[str] = []
-    taken = set(survey.cluster.guests)
-    fetched: dict[tuple[str, str, str], FetchImage] = {}
+def plan_templates(
+    lines: Sequence[TemplateLine],
+    survey: Survey,
+    sources: Mapping[str, Source],
+    run: Run,
+    notes: Sequence[str] = (),
+) -> Plan:
+    """Plan all lines together; C(notes) are what was noticed before, for the user as well."""
+    whole = Whole.of(lines, survey, notes)
+    claimed: dict[int, TemplateLine] = {}
     for line in lines:
-        draft = _plan_line(line, survey, sources.get(line.key), run, taken)
-        track: list[Step] = []
-        for step in draft.steps if not draft.refusals else []:
-            if isinstance(step, Build):
-                taken.add(step.identity.vmid)
-            shared = _fetched_once(survey, step, fetched)
-            track.append(shared)
-            if shared is step:
-                steps.append(step)
-        if track:
-            tracks.append((line.key, tuple(track)))
-        if draft.refusals:
-            refused.append(line.key)
-        elif draft.before != draft.after:
-            before[line.key] = draft.before
-            after[line.key] = draft.after
-        refusals += draft.refusals
-        notes += draft.notes
-        results[line.key] = {**summary(line, survey.lines[line.key]), "kept": draft.kept}
-    too_many = deletions_refusal(steps, run.max_deletions)
-    if too_many is not None:
-        return Plan(refusals=(*refusals, too_many), notes=tuple(notes), result={"templates": results})
-    return Plan(
-        before=before,
-        after=after,
-        steps=tuple(steps),
-        refusals=tuple(refusals),
-        notes=tuple(notes),
-        result={"templates": results},
-        tracks=tuple(tracks),
-        refused=tuple(refused),
-        shared=frozenset(row.storage for row in survey.cluster.storages.values() if row.shared),
+        twice = _claimed_twice(line, claimed)
+        if twice is not None:
+            whole.add(line, Draft(refusals=[twice]))
+            continue
+        whole.add(line, _plan_line(line, survey, sources.get(line.key), run, whole.taken_for(line)))
+    return whole.plan(run.max_deletions)
+
+
+def _claimed_twice(line: TemplateLine, claimed: dict[int, TemplateLine]) -> Refusal | None:
+    """VMIDs are unique in the cluster: one line on one node can have it."""
+    vmid = line.place.vmid
+    other = None if vmid is None or line.absent else claimed.setdefault(vmid, line)
+    if other is None or other is line:
+        return None
+    return Refusal(
+        subject=line.subject,
+        option="vmid",
+        value=vmid,
+        reason=f"it is declared for {other.subject} as well, and a VMID is there once in a cluster",
+        remedy="Give vmid to one line on one node, and vmid_range to the others",
     )
-
-
-def _fetched_once(survey: Survey, step: Step, fetched: dict[tuple[str, str, str], FetchImage]) -> Step:
-    """The step, or the one of an earlier line that fetches the same file onto the same storage."""
-    if not isinstance(step, FetchImage):
-        return step
-    key = ("" if _is_shared(survey, step) else step.node, step.storage, step.filename)
-    return fetched.setdefault(key, step)
 
 
 def _plan_line(line: TemplateLine, survey: Survey, source: Source | None, run: Run, taken: set[int]) -> Draft:
@@ -119,92 +105,61 @@ def _plan_line(line: TemplateLine, survey: Survey, source: Source | None, run: R
     if line.absent:
         _plan_absent(line, survey, run, draft)
         return draft
-    resumed = _plan_unfinished(line, actual, source, run, draft)
+    resumed = plan_unfinished(line, actual, source, run.now, draft)
     if adoptable(line, actual):
         _plan_adoption(line, actual, run, draft)
         return draft
     if resumed is not None:
         _publish(line, actual, resumed, draft)
+        _plan_former(_Task(line, survey, source, run, taken), Verdict(stays=resumed), draft)
         return draft
-    reasons = build_reasons(line, actual.current, source)
-    if isinstance(source, SourceProblem) and (actual.current is None or reasons or not source.unreachable):
-        draft.refusals.append(
-            Refusal(
-                subject=line.subject,
-                option="url" if line.own_image else "image",
-                value=line.image.url if line.own_image else line.image.id,
-                reason=source.message,
-                remedy="Nothing was changed; run again when the vendor answers, or pin a checksum",
-            )
-        )
-    elif isinstance(source, SourceProblem):
-        draft.notes.append(f"{line.subject}: not refreshed, the current generation stays: {source.message}")
+    found = verdict(line, actual, source)
+    draft.notes += found.notes
+    _doubt_source(line, actual, source, found, draft)
     if draft.refusals:
         return draft
-    if reasons:
-        _plan_build(_Task(line, survey, source, run, taken), reasons, draft)
-    elif actual.current is not None:
-        _plan_in_place(line, survey, actual.current, draft)
-    if not draft.refusals:
-        _retire_others(line, actual, None if reasons else actual.current, draft)
-        plan_retention(line, actual, bool(reasons), draft)
+    if found.reasons:
+        _plan_build(_Task(line, survey, source, run, taken), found.reasons, draft)
+    elif found.stays is not None and found.stays is not actual.current:
+        _publish(line, actual, found.stays, draft)
+    elif found.stays is not None:
+        _plan_in_place(line, survey, found.stays, draft)
+    _plan_former(_Task(line, survey, source, run, taken), found, draft)
     return draft
 
 
-def _plan_unfinished(
-    line: TemplateLine, actual: LineActual, source: Source | None, run: Run, draft: Draft
-) -> Generation | None:
-    """Refuse, finish or clean up builds that did not end; returns one that only lacks being published."""
-    resumed = None
-    for left in actual.unfinished:
-        generation = left.generation
-        stopped = _not_ours_to_end(line, left, run)
-        if stopped is not None:
-            draft.refusals.append(stopped)
-        elif resumed is None and _is_wanted(line, generation, source):
-            resumed = generation
-        else:
-            draft.steps.append(Destroy(generation=generation, reason="an unfinished build whose run is gone"))
-            draft.before[f"unfinished {generation.vmid}"] = "building"
-            draft.after[f"unfinished {generation.vmid}"] = "absent"
-    return resumed
-
-
-def _not_ours_to_end(line: TemplateLine, left: Unfinished, run: Run) -> Refusal | None:
-    """Why an unfinished build must be left to the run that makes it."""
-    if left.running_task or not (left.owner_gone or deadline_passed(left.generation, run.now)):
-        return _busy(line, left)
-    return _locked(line, left.generation) if left.generation.config.lock else None
-
-
-def _busy(line: TemplateLine, left: Unfinished) -> Refusal:
-    identity = left.generation.identity
-    task = f", task {left.running_task} runs on it" if left.running_task else ""
-    return Refusal(
-        subject=line.subject,
-        option="line",
-        value=line.line,
-        reason=f"VM {left.generation.vmid} is being built by run {identity.run}{task}",
-        remedy=f"Wait for that run to end; it may be taken over after {identity.deadline} when no task runs on it",
+def _doubt_source(line: TemplateLine, actual: LineActual, source: Source | None, found: Verdict, draft: Draft) -> None:
+    """A vendor that does not answer matters only to a line that needs a new generation."""
+    if not isinstance(source, SourceProblem):
+        return
+    if found.stays is not None and not found.reasons and source.unreachable:
+        draft.notes.append(f"{line.subject}: not refreshed, the current generation stays: {source.message}")
+        return
+    pinned = line.pin is not None
+    there = ", ".join(g.identity.generation for g in actual.generations if not g.incomplete) or "none"
+    draft.refusals.append(
+        Refusal(
+            subject=line.subject,
+            option="pin" if pinned else "url" if line.own_image else "image",
+            value=line.pin if pinned else line.image.url if line.own_image else line.image.id,
+            reason=source.message,
+            remedy="Nothing was changed; run again when the vendor answers, or "
+            + (f"pin another build (generations here: {there})" if pinned else "pin a checksum"),
+        )
     )
 
 
-def _locked(line: TemplateLine, generation: Generation) -> Refusal:
-    vmid, lock = generation.vmid, generation.config.lock
-    return Refusal(
-        subject=line.subject,
-        option="line",
-        value=line.line,
-        reason=f"VM {vmid}, an unfinished build of run {generation.identity.run}, is locked ({lock})",
-        remedy=f"Wait for the operation that holds it; a lock that nobody holds any more goes by: qm unlock {vmid}",
-    )
-
-
-def _is_wanted(line: TemplateLine, generation: Generation, source: Source | None) -> bool:
-    """Whether an unfinished build is complete but for its publication, and still what the line asks for."""
-    if generation.incomplete or generation.identity.recipe != recipe_digest(line):
-        return False
-    return not isinstance(source, ResolvedImage) or generation.source == source.digest
+def _plan_former(task: _Task, found: Verdict, draft: Draft) -> None:
+    """What becomes of the generations that are not, or no longer, the current one."""
+    line, actual, building = task.line, task.survey.lines[task.line.key], bool(found.reasons)
+    if draft.refusals:
+        return
+    gone = plan_move(line, task.survey, found.stays, Owner(task.run.id, task.run.deadline), draft)
+    if draft.refusals:
+        return
+    _retire_others(line, actual, None if building else found.stays, draft, gone)
+    if not line.hold:
+        plan_retention(line, actual, None if building else found.stays, draft, gone)
 
 
 def _plan_build(task: _Task, reasons: tuple[str, ...], draft: Draft) -> None:
@@ -216,7 +171,7 @@ def _plan_build(task: _Task, reasons: tuple[str, ...], draft: Draft) -> None:
     if vmid is None or draft.refusals:
         return
     draft.notes += [*quirk_notes(line), *_nameless(line, survey)]
-    identity = _new_identity(line, source, task.run, vmid)
+    identity = _new_identity(task, source, vmid)
     fetch = FetchImage(
         node=line.place.node,
         storage=line.place.image_storage,
@@ -274,12 +229,29 @@ def _tag_later(survey: Survey, vmid: int) -> bool:
     return version_tuple(survey.version) >= TAGS_CHECKED and not may
 
 
-def _new_identity(line: TemplateLine, source: ResolvedImage, run: Run, vmid: int) -> Identity:
+def _generation_id(task: _Task, source: ResolvedImage) -> str:
+    """The time of this run, or the generation of which other nodes have the same build: it is the same generation."""
+    line = task.line
+    used = _generation_tags(task.survey.lines[line.key])
+    if pins_generation(line) and line.pin is not None:
+        return line.pin
+    for key, actual in task.survey.lines.items():
+        current = actual.current
+        if key == line.key or current is None or current.identity.line != line.line:
+            continue
+        same = (current.identity.recipe, current.identity.source) == (recipe_digest(line), str(source.digest))
+        if same and current.identity.generation not in used:
+            return current.identity.generation
+    return task.run.now.strftime("%Y%m%d%H%M%S")
+
+
+def _new_identity(task: _Task, source: ResolvedImage, vmid: int) -> Identity:
+    line, run = task.line, task.run
     return Identity(
         vmid=vmid,
         role=Role.TEMPLATE,
         line=line.line,
-        generation=run.now.strftime("%Y%m%d%H%M%S"),
+        generation=_generation_id(task, source),
         image="" if line.own_image else line.image.id,
         url=source.url,
         source=str(source.digest),
@@ -290,7 +262,7 @@ def _new_identity(line: TemplateLine, source: ResolvedImage, run: Run, vmid: int
         builder=run.builder,
         built=run.now.isoformat(timespec="seconds"),
         run=run.id,
-        deadline=(run.now + timedelta(seconds=run.seconds)).isoformat(timespec="seconds"),
+        deadline=run.deadline,
     )
 
 
@@ -324,13 +296,14 @@ def _publish(line: TemplateLine, actual: LineActual, generation: Generation, dra
     if actual.current is not None:
         draft.before.update(generation_view(actual.current))
     draft.after.update({**generation_view(generation), "name": line.name, "state": State.CURRENT.value})
-    _retire_others(line, actual, None, draft)
 
 
-def _retire_others(line: TemplateLine, actual: LineActual, stays: Generation | None, draft: Draft) -> None:
+def _retire_others(
+    line: TemplateLine, actual: LineActual, stays: Generation | None, draft: Draft, gone: Collection[int]
+) -> None:
     """Every generation that is tagged current and does not stay becomes retired: the newest complete one wins."""
     for generation in actual.generations:
-        if generation.state is State.CURRENT and generation is not stays:
+        if generation.state is State.CURRENT and generation is not stays and generation.vmid not in gone:
             draft.steps.append(Retire(line=line, generation=generation))
             if stays is not None:
                 draft.before.setdefault("retired", [])
@@ -368,7 +341,7 @@ def _plan_absent(line: TemplateLine, survey: Survey, run: Run, draft: Draft) -> 
     actual = survey.lines[line.key]
     draft.refusals += absence_refusals(line, survey, actual)
     for left in actual.unfinished:
-        stopped = _not_ours_to_end(line, left, run)
+        stopped = not_ours_to_end(line, left, run.now)
         if stopped is not None:
             draft.refusals.append(stopped)
     if draft.refusals:
@@ -377,8 +350,3 @@ def _plan_absent(line: TemplateLine, survey: Survey, run: Run, draft: Draft) -> 
         draft.steps.append(Destroy(generation=generation, reason=GONE))
         draft.before[f"vm {generation.vmid}"] = generation_view(generation)
         draft.after[f"vm {generation.vmid}"] = None
-
-
-def _is_shared(survey: Survey, step: FetchImage) -> bool:
-    row = survey.cluster.storage(step.node, step.storage)
-    return row is not None and row.shared

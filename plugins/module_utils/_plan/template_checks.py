@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, Protocol
 
 from .._model.cluster import BASE_STORAGES, FILE_STORAGES, StorageRow
@@ -268,16 +268,12 @@ def _free_vmid(line: TemplateLine, survey: Survey, taken: frozenset[int], found:
         row = survey.cluster.guests.get(place.vmid)
         if place.vmid not in taken:
             return place.vmid
-        current = survey.lines[line.key].current
-        if current is not None and current.vmid == place.vmid:
-            reason = "the current generation has it, and a new build is made beside the old one"
-            remedy = "Give vmid_range instead of vmid"
-        else:
+        if place.vmid not in {g.vmid for g in survey.lines[line.key].generations}:
             name = row.name if row else "planned in this run"
             reason = f"another guest has it ({name}{' on ' + row.node if row else ''})"
             remedy = "Choose a free vmid, or set adopt: true if it is a template that this line shall take over"
-        found.append(Refusal(subject=line.subject, option="vmid", value=place.vmid, reason=reason, remedy=remedy))
-        return None
+            found.append(Refusal(subject=line.subject, option="vmid", value=place.vmid, reason=reason, remedy=remedy))
+            return None
     first, last = place.vmid_range
     for vmid in range(first, last + 1):
         if vmid not in taken:
@@ -295,9 +291,13 @@ def _free_vmid(line: TemplateLine, survey: Survey, taken: frozenset[int], found:
 
 
 def _privilege_refusals(line: TemplateLine, survey: Survey, source: ResolvedImage) -> Iterator[Refusal]:
+    return _gaps(line, survey, _calls(line, survey, source))
+
+
+def _gaps(line: TemplateLine, survey: Survey, calls: Iterable[Call]) -> Iterator[Refusal]:
     gaps = missing(
         Permissions(survey.permissions),
-        _calls(line, survey, source),
+        calls,
         pve_major=version_tuple(survey.version)[0],
         auth_id=survey.auth_id,
     )
@@ -326,6 +326,16 @@ def _calls(line: TemplateLine, survey: Survey, source: ResolvedImage) -> Iterato
     stored = survey.images.get((place.node, place.image_storage), ())
     if not any(source.digest.short in image.filename for image in stored):
         yield Call(name=choose_transfer(line, survey, source), storage=place.image_storage, **common)
+
+
+def move_refusals(line: TemplateLine, survey: Survey) -> list[Refusal]:
+    """Privileges that cloning a generation to its fixed VMID needs."""
+    place = line.place
+    common: dict[str, Any] = {"node": place.node, "pool": place.pool, "vmid": None}
+    calls = [Call(name="clone", storage=place.storage, **common)]
+    calls += [Call(name=name, **common) for name in ("config", "template", "destroy")]
+    calls += [Call(name="net", zone_bridge=bridge, **common) for bridge in _bridges(line)]
+    return list(_gaps(line, survey, calls))
 
 
 def _bridges(line: TemplateLine) -> tuple[str, ...]:

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from .clock import Clock, Deadline, SystemClock
 from .errors import ApiError, Kind, ProxmoxError, TaskFailed, WriteLost
@@ -23,6 +25,19 @@ _T = TypeVar("_T")
 
 _LEAST_UPLOAD_RATE = 1024 * 1024
 """Bytes per second. After the last byte the server still copies the file before it answers."""
+
+_GLANCE = 500
+"""Lines of a log that one look takes at most."""
+
+
+class Watcher(Protocol):
+    """Is told how far a client is. It must not raise."""
+
+    def polled(self, upid: Upid, status: Mapping[str, Any]) -> None:
+        """After every look at a task that is waited for."""
+
+    def sent(self, done: int, total: int) -> None:
+        """During an upload: bytes of the file."""
 
 
 class Client:
@@ -49,6 +64,13 @@ class Client:
         self.identity: str = identity or getattr(transport, "identity", None) or ""
         self._begun = Begun(self._exchange, self.identity or None)
         self._exchange.read_only = read_only
+        self._watcher: Watcher | None = None
+
+    def watched(self, watcher: Watcher) -> Client:
+        """The same client, sharing everything with this one, which tells a watcher how far it is."""
+        other = copy.copy(self)
+        other._watcher = watcher
+        return other
 
     def allow_writes(self) -> None:
         """End read_only: a plan has been accepted."""
@@ -217,13 +239,24 @@ class Client:
             node=node,
             type="imgcopy",
             id="",
-            upload=Upload(path, filename),
+            upload=Upload(path, filename, self._watcher.sent if self._watcher else None),
             request_timeout=min(patience, self.deadline.remaining() or patience),
         )
 
     def wait(self, upid: Upid, *, on_poll: Callable[[Mapping[str, Any]], None] | None = None) -> TaskResult:
         """Until the task has ended. Raises TaskFailed with its log, and DeadlineExceeded with its UPID."""
+        if on_poll is None and self._watcher is not None:
+            on_poll = partial(self._watcher.polled, upid)
         return self._tasks.wait(upid, on_poll)
+
+    def glance_at_log(self, upid: Upid, start: int = 0) -> list[str]:
+        """The lines of a task's log from C(start) on, the first being 0, by one attempt that counts as a poll.
+
+        Raises ApiError and ConnectionFailed.
+        """
+        path = api_path("nodes", upid.node, "tasks", upid, "log")
+        reply = self._exchange.glance(path, {"start": start, "limit": _GLANCE})
+        return [str(line.get("t", "")) for line in reply.data or []]
 
     def run(
         self,

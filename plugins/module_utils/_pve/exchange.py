@@ -31,6 +31,9 @@ PROXY_ATTEMPTS = 10
 
 UNSENT_ATTEMPTS = 5
 
+_GLANCE_TIMEOUT = 5.0
+"""Seconds that a look may take on which nothing depends."""
+
 _LEAST_WRITE_TIMEOUT = 10.0
 """Seconds. A write that starts just before the deadline still gets its answer, or nobody would know what it did."""
 
@@ -133,6 +136,10 @@ class Exchange:
                 reason = str(exc)
             self.deadline.pause(delay, f"{what} (last: {reason})", upid)
         raise AssertionError("unreachable")
+
+    def glance(self, path: str, params: Mapping[str, Any] | None = None) -> Reply:
+        """One attempt at a GET that nothing depends on. Raises ApiError and ConnectionFailed."""
+        return self._once("GET", path, params, "polls", min(_GLANCE_TIMEOUT, self._timeout()))
 
     def write(
         self,

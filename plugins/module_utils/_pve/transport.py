@@ -74,6 +74,14 @@ class _NamedFile(io.FileIO):
     def __init__(self, upload: Upload) -> None:
         super().__init__(upload.path, "rb")
         self.name = upload.filename
+        self._sent = upload.sent
+        self._total = os.fstat(self.fileno()).st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(-1 if size is None else size)
+        if self._sent is not None:
+            self._sent(self.tell(), self._total)
+        return data
 
 
 class ProxmoxerTransport:

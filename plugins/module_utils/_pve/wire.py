@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +17,8 @@ class Upload:
 
     path: Path
     filename: str
+    sent: Callable[[int, int], None] | None = field(default=None, compare=False)
+    """Called with the bytes that were read for sending so far, and with those in all."""
 
 
 @dataclass(frozen=True, slots=True)

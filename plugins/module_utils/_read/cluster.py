@@ -37,5 +37,11 @@ def read_images(reader: Reader, node: str, storage: str) -> tuple[StoredImage, .
     """The files of content C(import) on a storage. One listing costs a real node 20 ms."""
     rows = reader.get(api_path("nodes", node, "storage", storage, "content"), content="import")
     return tuple(
-        StoredImage(volid=row["volid"], size=int(row.get("size", 0)), format=row.get("format", "")) for row in rows
+        StoredImage(
+            volid=row["volid"],
+            size=int(row.get("size", 0)),
+            format=row.get("format", ""),
+            stored=int(row.get("ctime", 0)),
+        )
+        for row in rows
     )

@@ -10,9 +10,11 @@ configs are read, and only a config makes a generation.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
+from typing import Any, TypeAlias
 
 from .._model.cluster import Cluster, GuestRow
 from .._model.disk import Disk
@@ -27,14 +29,23 @@ from .._model.identity import (
     tag_value,
     tagged_state,
 )
+from .._model.property_string import PropertyStringError
 from .._model.template import ForeignVm, Generation, LineActual, Survey, TemplateLine, Unfinished
 from .._model.vm_config import VmConfig
 from .._pve.client import api_path
 from .._pve.errors import ApiError, Kind
-from .cluster import Reader, read_cluster, read_images, read_permissions, read_version
+from .cluster import Reader, read_images, read_permissions, read_version
 
 READERS = 8
 """Config reads in flight; a real node answers with three workers (MAX_WORKERS of pveproxy)."""
+
+Listing: TypeAlias = "Callable[[str, str], Iterable[Mapping[str, Any]]]"
+"""The disk volumes on a storage of a node, as the API lists them."""
+
+
+def read_volumes(reader: Reader, node: str, storage: str) -> list[Mapping[str, Any]]:
+    """The disk volumes on a storage: C(volid), C(size) in bytes and more. On LVM-thin it costs a real node 190 ms."""
+    return list(reader.get(api_path("nodes", node, "storage", storage, "content"), content="images"))
 
 
 def survey_lines(
@@ -92,7 +103,12 @@ def line_rows(line: TemplateLine, cluster: Cluster) -> list[GuestRow]:
         if row.type == "qemu" and row.node == line.place.node
         if tag in row.tags or (untagged.fullmatch(row.name) and not tag_value(row.tags, TAG_LINE))
     ]
-    return sorted(here, key=lambda row: (tag_value(row.tags, TAG_GENERATION), row.template, row.vmid), reverse=True)
+    # While a generation moves to its fixed VMID there are two copies of it; the one that is there already counts.
+    return sorted(
+        here,
+        key=lambda row: (tag_value(row.tags, TAG_GENERATION), row.vmid == line.place.vmid, row.template, row.vmid),
+        reverse=True,
+    )
 
 
 def _to_read(line: TemplateLine, cluster: Cluster) -> set[int]:
@@ -104,11 +120,16 @@ def _to_read(line: TemplateLine, cluster: Cluster) -> set[int]:
         return set()
     rows = line_rows(line, cluster)
     originals = {tag_value(row.tags, TAG_GENERATION) for row in rows if row.template}
+    current = max((tag_value(row.tags, TAG_GENERATION) for row in rows if _is_current(row)), default="")
     wanted = set()
     for row in rows:
-        if not row.template and tag_value(row.tags, TAG_GENERATION) in originals:
+        generation = tag_value(row.tags, TAG_GENERATION)
+        if row.vmid == line.place.vmid:
+            wanted.add(row.vmid)
+        if not row.template and generation in originals:
             continue
-        if line.absent or tagged_state(row.tags) is not State.RETIRED:
+        # A retired one that is newer tells that the line was pinned or rolled back.
+        if line.absent or tagged_state(row.tags) is not State.RETIRED or generation > current:
             wanted.add(row.vmid)
     if line.keep is not None and not line.absent:
         # Within what is kept anyway nobody needs to know more than the tags say.
@@ -141,7 +162,7 @@ def _line_actual(
         if isinstance(found, Foreign):
             foreign.append(ForeignVm(row=row, reason=found.reason))
         elif found.state is State.BUILDING or (found.incomplete and found.state is not State.RETIRED):
-            unfinished.append(_unfinished(reader, found, is_gone))
+            unfinished.append(read_unfinished(reader, found, is_gone))
         else:
             generations.append(found)
     ours = {g.vmid for g in generations} | {u.generation.vmid for u in unfinished}
@@ -154,8 +175,13 @@ def _line_actual(
         retired=tuple(retired),
         occupant=occupant,
         occupant_config=configs.get(occupant.vmid) if occupant else None,
-        dependants=_dependants(reader, generations, line.place.node, cluster, by_tags=False) if line.absent else {},
+        dependants=_clones(reader, generations, line, cluster, by_tags=False) if line.absent else {},
+        examined=frozenset(one.vmid for one in generations) if line.absent else frozenset(),
     )
+
+
+def _is_current(row: GuestRow) -> bool:
+    return row.template and tagged_state(row.tags) is State.CURRENT
 
 
 def _retired(rows: Iterable[GuestRow]) -> list[GuestRow]:
@@ -163,30 +189,44 @@ def _retired(rows: Iterable[GuestRow]) -> list[GuestRow]:
     return [row for row in rows if row.template and tagged_state(row.tags) is State.RETIRED]
 
 
-def with_former(reader: Reader, survey: Survey, lines: Iterable[TemplateLine], building: Collection[str]) -> Survey:
-    """The survey with what deciding on former generations needs: C(building) are the keys of lines that get a new one.
+def with_all(reader: Reader, survey: Survey, lines: Iterable[TemplateLine]) -> Survey:
+    """The survey with the config of every retired generation of these lines: a pin may ask for any of them."""
+    found = dict(survey.lines)
+    for line in lines:
+        found[line.key] = _with_retired(reader, line, found[line.key], found[line.key].retired)
+    return replace(survey, lines=found)
+
+
+def with_former(
+    reader: Reader, survey: Survey, lines: Iterable[TemplateLine], after: Mapping[str, Generation | None]
+) -> Survey:
+    """The survey with what deciding on former generations needs.
+
+    C(after) is what will be current, by the line's key, None for a line that gets a new generation.
 
     Configs are read of those beyond what is kept, and volumes are listed only where something may be destroyed.
     """
     found = dict(survey.lines)
     for line in lines:
         actual = found[line.key]
-        if line.keep is None or line.absent:
+        if line.absent:
             continue
-        builds = line.key in building
-        if builds and actual.retired:
-            actual = _read_retired(reader, line, actual)
-        excess = actual.excess(line.keep, building=builds)
-        if excess:
-            dependants = _dependants(reader, list(excess), line.place.node, survey.cluster, by_tags=True)
-            actual = replace(actual, dependants=dependants)
+        stays = after.get(line.key)
+        if line.keep is not None and stays is None and actual.retired:
+            # With a new generation the current one is retired, so one more of the retired ones may have to go.
+            actual = _with_retired(reader, line, actual, _retired(actual.retired)[max(line.keep - 2, 0) :])
+        contested = actual.contested(line.place.vmid, stays)
+        doomed = {one.vmid: one for one in (*actual.excess(line.keep, stays), *contested)}
+        if doomed:
+            ours = {one.vmid for one in actual.generations}
+            clones = _clones(reader, tuple(doomed.values()), line, survey.cluster, by_tags=True, ours=ours)
+            actual = replace(actual, dependants=clones, examined=frozenset(doomed))
         found[line.key] = actual
     return replace(survey, lines=found)
 
 
-def _read_retired(reader: Reader, line: TemplateLine, actual: LineActual) -> LineActual:
-    """With a new generation the current one is retired, so one more of the retired ones may have to go."""
-    wanted = _retired(actual.retired)[max((line.keep or 1) - 2, 0) :]
+def _with_retired(reader: Reader, line: TemplateLine, actual: LineActual, wanted: Sequence[GuestRow]) -> LineActual:
+    """What exists of a line, with these retired rows judged by their configs."""
     configs = read_configs(reader, wanted)
     judged = [judge(row, configs[row.vmid], line.line) for row in wanted if row.vmid in configs]
     ours = tuple(one for one in judged if isinstance(one, Generation))
@@ -209,7 +249,10 @@ def judge(row: GuestRow, config: VmConfig, line: str | None = None) -> Generatio
         return Foreign(f"its identity block says that it is a {identity.role}")
     if line is not None and identity.line != line:
         return Foreign(f"its identity block belongs to line {identity.line}")
-    return _generation(row, identity, config)
+    try:
+        return _generation(row, identity, config)
+    except PropertyStringError as error:
+        return Foreign(f"its configuration cannot be understood: {error}")
 
 
 def _generation(row: GuestRow, identity: Identity, config: VmConfig) -> Generation:
@@ -224,13 +267,12 @@ def _generation(row: GuestRow, identity: Identity, config: VmConfig) -> Generati
 
 
 def read_lines(
-    reader: Reader, *, line: str | None = None, node: str | None = None
+    reader: Reader, cluster: Cluster, *, line: str | None = None, node: str | None = None
 ) -> tuple[list[Generation | ForeignVm], list[GuestRow]]:
     """Every VM that carries a line's tag, by line and node, newest generation first; one config read each.
 
     The second list are those on nodes that are offline: nobody can tell what they are.
     """
-    cluster = read_cluster(reader)
     rows = [
         row
         for row in cluster.guests.values()
@@ -250,7 +292,7 @@ def read_lines(
     return found, unknown
 
 
-def _unfinished(reader: Reader, generation: Generation, is_gone: Callable[[str], bool]) -> Unfinished:
+def read_unfinished(reader: Reader, generation: Generation, is_gone: Callable[[str], bool]) -> Unfinished:
     row = generation.row
     tasks = reader.get(api_path("nodes", row.node, "tasks"), vmid=row.vmid, source="active")
     running = [task["upid"] for task in tasks if not task.get("endtime")]
@@ -261,14 +303,33 @@ def _unfinished(reader: Reader, generation: Generation, is_gone: Callable[[str],
     )
 
 
-def _dependants(
-    reader: Reader, generations: list[Generation], node: str, cluster: Cluster, *, by_tags: bool
+def _clones(
+    reader: Reader,
+    generations: Sequence[Generation],
+    line: TemplateLine,
+    cluster: Cluster,
+    *,
+    by_tags: bool,
+    ours: Collection[int] = (),
 ) -> dict[int, tuple[int, ...]]:
-    """Clones by the VMID of their template.
+    listing = partial(read_volumes, reader)
+    return dependants(listing, generations, line.place.node, cluster, by_tags=by_tags, ours=ours)
+
+
+def dependants(
+    listing: Listing,
+    generations: Sequence[Generation],
+    node: str,
+    cluster: Cluster,
+    *,
+    by_tags: bool,
+    ours: Collection[int] = (),
+) -> dict[int, tuple[int, ...]]:
+    """Clones by the VMID of their template; C(listing) is asked for the volumes of a node's storage.
 
     Volume names tell of linked clones, but for LVM-thin, which forgets whose clone a volume is. There, with
     C(by_tags), every guest counts that carries the generation's tag, as clones inherit it: the server would let the
-    base go.
+    base go. C(ours) are VMIDs of further generations, none of which is a clone: a copy has the same tag.
     """
     bases = {g.vmid for g in generations}
     storages = {
@@ -285,13 +346,13 @@ def _dependants(
             carriers = {
                 row.vmid
                 for row in cluster.guests.values()
-                if same <= row.tags and row.node == node and row.vmid != generation.vmid
+                if same <= row.tags and row.node == node and row.vmid not in (bases | set(ours))
             }
             if carriers:
                 found.setdefault(generation.vmid, set()).update(carriers)
     for storage in sorted(storages - thin):
-        for row in reader.get(api_path("nodes", node, "storage", storage, "content"), content="images"):
-            disk = Disk.parse(row["volid"])
+        for volume in listing(node, storage):
+            disk = Disk.parse(volume["volid"])
             if disk.base is not None and disk.base.vmid in bases and disk.owner_vmid is not None:
                 found.setdefault(disk.base.vmid, set()).add(disk.owner_vmid)
     return {vmid: tuple(sorted(clones)) for vmid, clones in found.items()}

@@ -20,7 +20,8 @@ from ansible_collections.homelab.proxmox.plugins.module_utils._model.template im
     Unfinished,
 )
 from ansible_collections.homelab.proxmox.plugins.module_utils._model.vm_config import VmConfig
-from ansible_collections.homelab.proxmox.plugins.module_utils._plan.decide import SourceProblem, wants_source
+from ansible_collections.homelab.proxmox.plugins.module_utils._plan.decide import SourceProblem
+from ansible_collections.homelab.proxmox.plugins.module_utils._plan.standing import wants_source
 from ansible_collections.homelab.proxmox.plugins.module_utils._plan.plan import Plan
 from ansible_collections.homelab.proxmox.plugins.module_utils._plan.steps import (
     Adopt,
@@ -280,13 +281,6 @@ def test_an_occupied_vmid_is_refused_with_the_remedy() -> None:
     found = plan(line(vmid=9000), LineActual(occupant=row), source(), guests=[guest(9000, name="dns")])
     assert "vmid=9000: another guest has it (dns on pve1)" in str(found.refusals[0])
     assert "adopt: true" in str(found.refusals[0])
-
-
-def test_a_fixed_vmid_cannot_be_rebuilt_beside_itself() -> None:
-    current = generation(line(), 9000)
-    found = plan(line(vmid=9000, bios="ovmf"), LineActual(generations=(current,)), source())
-    assert "a new build is made beside the old one" in str(found.refusals[0])
-    assert found.changed is False or found.refusals
 
 
 def test_absent_destroys_every_generation_and_nothing_else() -> None:

@@ -1,0 +1,397 @@
+# Copyright (c) 2026, the homelab.proxmox contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The list of lines, twinned with module_utils/_ansible/fleet_door.py."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """C(extends_documentation_fragment: homelab.proxmox.fleet)."""
+
+    DOCUMENTATION = r"""
+options:
+  lines:
+    description:
+      - The lines, each with the options of M(homelab.proxmox.vm_template) but for those that stand beside it here.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      nodes:
+        description: The nodes that get this line, O(nodes) where nothing is given.
+        type: list
+        elements: str
+      storages:
+        description: The storage for the line's disks by node, where it is not the same everywhere.
+        type: dict
+      line:
+        description:
+          - The name of the line, which is what consumers ask for, such as V(debian-13).
+          - It is the catalogue id as well, unless C(image) or C(url) says otherwise.
+        type: str
+        required: true
+      state:
+        description:
+          - V(present) builds the template, keeps it as declared, and builds a new generation where that is needed.
+          - V(absent) destroys every generation of the line on the node. Protected generations, and ones with linked
+            clones, are refused.
+        type: str
+        choices:
+          - present
+          - absent
+        default: present
+      image:
+        description:
+          - The id of a catalogue entry, such as V(debian-13) or V(ubuntu-24.04).
+          - M(homelab.proxmox.cloud_image_info) lists them.
+          - Excludes C(url).
+        type: str
+      arch:
+        description: The architecture of the guest.
+        type: str
+        choices:
+          - x86_64
+          - aarch64
+        default: x86_64
+      url:
+        description:
+          - An image of your own instead of a catalogue entry, as V(https://…), V(http://…) or V(file:///…).
+          - Needs either C(checksum) or C(checksum_url).
+        type: str
+      checksum:
+        description:
+          - The digest of the file at C(url) as it is downloaded, written V(sha256:<hex>) or V(sha512:<hex>).
+          - It pins the build. No vendor is asked.
+        type: str
+      checksum_url:
+        description: The sums file that names the file at C(url), in any of the usual forms.
+        type: str
+      image_format:
+        description: The real format of the image at C(url), where its name does not tell it.
+        type: str
+        choices:
+          - qcow2
+          - raw
+          - vmdk
+      compression:
+        description: How the file at C(url) is packed, where its name does not tell it.
+        type: str
+        choices:
+          - none
+          - xz
+          - gz
+          - bz2
+          - zst
+          - tar
+          - tar.xz
+          - tar.gz
+          - tar.bz2
+          - tar.zst
+      transfer:
+        description:
+          - With V(download) the node fetches the image itself.
+          - With V(upload) this machine fetches, verifies and uploads it.
+          - With V(auto) the node does it where it can. Packed images, local files, nodes that do not reach the vendor
+            and credentials without C(Sys.AccessNetwork) are served by upload.
+        type: str
+        choices:
+          - auto
+          - download
+          - upload
+        default: auto
+      storage:
+        description: The storage for the template's disks. Needed with C(state=present).
+        type: str
+      image_storage:
+        description: The storage for image files. It needs content C(import).
+        type: str
+        default: local
+      cloudinit_storage:
+        description: The storage for the cloud-init drive, the same as C(storage) where nothing is given.
+        type: str
+      pool:
+        description:
+          - The resource pool that every template joins.
+          - With the least privileges (see the C(access) role) a pool is needed, since it is what grants them.
+        type: str
+      vmid:
+        description:
+          - A fixed VMID. A new generation is made beside the old one, so a line with a fixed VMID cannot be rebuilt
+            in place.
+        type: int
+      vmid_range:
+        description: The block from which VMIDs are taken, lowest free one first.
+        type: str
+        default: 9000-9999
+      name:
+        description: The VM name of the current generation, the same as C(line) where nothing is given.
+        type: str
+      description:
+        description: Text for people, in Markdown. The identity block is put below it.
+        type: str
+      tags:
+        description:
+          - Tags besides those that carry the identity (C(line-…), C(gen-…), C(recipe-…), C(state-…)).
+          - An empty list removes tags, leaving the option out leaves them alone.
+        type: list
+        elements: str
+      protection:
+        description: Whether the current generation is protected against removal.
+        type: bool
+      disk:
+        description: The system disk. A change needs a new generation.
+        type: dict
+        suboptions:
+          size:
+            description: The size to grow to, such as V(10G). New builds have what the image's catalogue entry asks
+              for.
+            type: str
+          format:
+            description: The file format on file storages.
+            type: str
+            choices:
+              - qcow2
+              - raw
+          discard:
+            description: Pass trimming on. New builds do.
+            type: bool
+          ssd:
+            description: Present the disk as an SSD. New builds do.
+            type: bool
+          iothread:
+            description: Give the disk an I/O thread of its own. New builds do.
+            type: bool
+          cache:
+            description: The cache mode.
+            type: str
+            choices:
+              - none
+              - writethrough
+              - writeback
+              - unsafe
+              - directsync
+          aio:
+            description: The kind of asynchronous I/O.
+            type: str
+            choices:
+              - native
+              - threads
+              - io_uring
+      cores:
+        description: Cores per socket. New builds have 2.
+        type: int
+      sockets:
+        description: Sockets.
+        type: int
+      cpu:
+        description: The CPU type. New builds take V(x86-64-v2-AES), or the level that the image needs.
+        type: str
+      memory:
+        description: Memory in MiB. New builds have 2048, or what the image needs.
+        type: int
+      balloon:
+        description: The least memory in MiB when ballooning; 0 switches ballooning off.
+        type: int
+      machine:
+        description: The machine type. New builds with UEFI have V(q35).
+        type: str
+      bios:
+        description:
+          - The firmware. New builds have what the image can boot, SeaBIOS first. A change needs a new generation.
+        type: str
+        choices:
+          - seabios
+          - ovmf
+      efi:
+        description: Asks for UEFI. A change needs a new generation.
+        type: dict
+        suboptions:
+          secure_boot:
+            description:
+              - Enrol the vendors' keys. Proxmox VE 9.1 and newer is asked for the 2023 certificates, older servers
+                decide themselves.
+            type: bool
+            default: false
+          type:
+            description: The size of the EFI variables.
+            type: str
+            choices:
+              - 2m
+              - 4m
+            default: 4m
+      tpm:
+        description: Asks for a TPM, and with it for UEFI. A change needs a new generation.
+        type: dict
+        suboptions:
+          version:
+            description: The TPM's version.
+            type: str
+            choices:
+              - v1.2
+              - v2.0
+            default: v2.0
+      scsihw:
+        description: The SCSI controller. New builds have V(virtio-scsi-single).
+        type: str
+        choices:
+          - virtio-scsi-single
+          - virtio-scsi-pci
+          - lsi
+          - lsi53c810
+          - megasas
+          - pvscsi
+      ostype:
+        description: The guest's type. New builds have what the catalogue says.
+        type: str
+      vga:
+        description: The display, such as V(serial0) or V(std).
+        type: str
+      serial0:
+        description: The first serial port. New builds have V(socket).
+        type: str
+      agent:
+        description: The guest agent. New builds enable it where the image brings one.
+        type: dict
+        suboptions:
+          enabled:
+            description: Whether Proxmox VE talks to the agent.
+            type: bool
+            default: true
+          fstrim_cloned_disks:
+            description: Trim after a clone.
+            type: bool
+          type:
+            description: How the agent is reached.
+            type: str
+            choices:
+              - virtio
+              - isa
+      net:
+        description: The network devices, C(net0) first. New builds have one on V(vmbr0).
+        type: list
+        elements: dict
+        suboptions:
+          model:
+            description: The device model.
+            type: str
+            default: virtio
+          bridge:
+            description: The bridge.
+            type: str
+            default: vmbr0
+          tag:
+            description: The VLAN.
+            type: int
+          firewall:
+            description: Whether the firewall applies.
+            type: bool
+          mtu:
+            description: The MTU, V(1) for that of the bridge.
+            type: int
+          queues:
+            description: The number of queues.
+            type: int
+          rate:
+            description: The limit in MB/s.
+            type: float
+          link_down:
+            description: Whether the link is down.
+            type: bool
+          trunks:
+            description: VLANs to pass.
+            type: list
+            elements: str
+      ciuser:
+        description: The user that cloud-init makes. New builds take the image's default user. An empty text clears
+          it.
+        type: str
+      cipassword:
+        description: The user's password. It is never sent in the create call, which would store it in plain text.
+        type: str
+      cipassword_update:
+        description:
+          - Proxmox VE never tells a password back. With V(on_create) it is set on new generations and where there
+            is none.
+          - With V(always) every run sets it, and reports a change.
+        type: str
+        choices:
+          - on_create
+          - always
+        default: on_create
+      sshkeys:
+        description: Public keys for the user. An empty list clears them.
+        type: list
+        elements: str
+      ipconfig:
+        description: Addresses by network device, C(ipconfig0) first. New builds have DHCP on the first.
+        type: list
+        elements: dict
+        suboptions:
+          ip:
+            description: V(dhcp) or an address with its prefix length.
+            type: str
+          gw:
+            description: The gateway.
+            type: str
+          ip6:
+            description: V(auto), V(dhcp) or an address with its prefix length.
+            type: str
+          gw6:
+            description: The gateway for IPv6.
+            type: str
+      nameserver:
+        description: Name servers. Without any, guests get the node's. An empty list clears them.
+        type: list
+        elements: str
+      searchdomain:
+        description: The search domain. An empty text clears it.
+        type: str
+      ciupgrade:
+        description: Whether cloud-init upgrades all packages at first boot. New builds do not.
+        type: bool
+      citype:
+        description: The format of the cloud-init drive.
+        type: str
+        choices:
+          - nocloud
+          - configdrive2
+          - opennebula
+      refresh:
+        description:
+          - When the vendor is asked for a newer image. V(max_age) asks when the current generation is older than
+            C(max_age).
+          - A vendor that does not answer is a warning where a current generation exists.
+        type: str
+        choices:
+          - never
+          - max_age
+          - always
+        default: max_age
+      max_age:
+        description: Days, for C(refresh=max_age).
+        type: int
+        default: 30
+      keep:
+        description:
+          - How many complete generations stay, the current one included. Older ones that nothing hangs on are
+            destroyed after the new one is published; what stays in spite of it is returned with the reason.
+        type: int
+      hold:
+        description:
+          - Keep the current generation whatever the recipe, the vendor or C(keep) say; what is held back is said.
+            Settings that change in place still follow. A line without a current generation gets its first one.
+        type: bool
+        default: false
+      pin:
+        description:
+          - The build to stay with, as a generation such as V(20261123203101), as the vendor's name of a build, or as
+            the digest of the vendor's file, such as V(sha256:…).
+          - With a generation, exactly that one is current, also where the recipe says something else by now. With a
+            vendor's build, a changed recipe is built from that build.
+        type: str
+      adopt:
+        description: Take over the hand-made template that C(vmid) names, as the line's current generation.
+        type: bool
+        default: false
+"""

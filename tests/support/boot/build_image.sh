@@ -1,0 +1,47 @@
+#!/bin/sh
+# Makes the Debian cloud image of the boot lab from Debian packages: two qcow2 images, with and without the guest agent.
+#
+#   build_image.sh SUITE FOLDER        FOLDER/with-agent.qcow2, FOLDER/without-agent.qcow2, FOLDER/agent/*.deb
+#
+# As root it works by itself, as somebody else in a user namespace (mmdebstrap --mode=unshare). It mounts nothing.
+set -eu
+
+suite=$1
+folder=$(cd "$2" && pwd)
+here=$(cd "$(dirname "$0")" && pwd)
+
+packages=linux-image-cloud-amd64,initramfs-tools,zstd,systemd-sysv,systemd-resolved,dbus,udev,netplan.io
+packages=$packages,cloud-init,cloud-guest-utils,qemu-guest-agent,openssh-server,sudo
+packages=$packages,iproute2,procps,e2fsprogs,ca-certificates,python3,python3-apt,locales,less
+
+# Only what a virtual machine of QEMU needs to reach its disk: a large initrd takes seconds to unpack without KVM.
+# shellcheck disable=SC2016 # $1 is the hook's own
+initrd='mkdir -p "$1/etc/initramfs-tools/conf.d" "$1/usr/share/initramfs-tools/modules.d"
+printf "MODULES=list\nCOMPRESS=zstd\n" >"$1/etc/initramfs-tools/conf.d/lab"
+printf "virtio_pci\nvirtio_scsi\nvirtio_blk\nsd_mod\nsr_mod\next4\n" >"$1/usr/share/initramfs-tools/modules.d/lab"'
+
+# The packages that bring the agent to an image without one: those that go when it goes.
+# shellcheck disable=SC2016
+agent='mkdir -p "$1/var/lib/lab-agent"
+for name in $(chroot "$1" apt-get -s purge --auto-remove qemu-guest-agent | awk "/^Purg/ { print \$2 }"); do
+    cp "$1/var/cache/apt/archives/${name}_"*.deb "$1/var/lib/lab-agent/"
+done'
+
+mmdebstrap --quiet --variant=minbase --include="$packages" \
+    --aptopt='Acquire::Languages "none"' \
+    --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
+    --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+    --essential-hook="$initrd" --customize-hook="$agent" \
+    "$suite" "$folder/root.tar"
+
+if [ "$(id -u)" = 0 ]; then
+    sh "$here/fill_disks.sh" "$folder"
+else
+    mmdebstrap --unshare-helper sh "$here/fill_disks.sh" "$folder"
+fi
+rm "$folder/root.tar"
+
+for disk in "$folder"/*.raw; do
+    qemu-img convert -c -o compression_type=zstd -f raw -O qcow2 "$disk" "${disk%.raw}.qcow2"
+    rm "$disk"
+done
