@@ -5,17 +5,12 @@
 
 from __future__ import annotations
 
-import json
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.support.another_run import another_run, result_of
 from tests.support.ordeal import Ordeal, listed, on, recover, suffer
 from tests.support.site import Result, Site, plain
 
@@ -134,57 +129,6 @@ def test_an_unfinished_build_that_is_locked_is_left_alone(site: Site) -> None:
     assert site.writes() == []
     site.heal()
     recover(site, Ordeal(name="unlocked"))
-
-
-SCRIPT = """
-import json, sys
-sys.path[:0] = json.loads(sys.argv[1])
-from tests.support.door import run_module
-print(json.dumps(run_module(sys.argv[2], json.load(sys.stdin))))
-"""
-
-
-@contextmanager
-def another_run(site: Site, request: str) -> Iterator[subprocess.Popen[str]]:
-    """A run in a process of its own, from when it waits for the task of that request, which hangs."""
-    fault = site.faults.add("hang_task", *request.split())
-    server = site.server
-    connection = {
-        "api_host": server.host,
-        "api_port": server.port,
-        "api_token_id": server.token_id,
-        "api_token_secret": server.token_secret,
-        "ca_path": server.ca_path,
-    }
-    paths = json.dumps([str(ROOT), str(ROOT / ".venv" / "collections")])
-    command = [sys.executable, "-c", SCRIPT, paths, "vm_template"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdin is not None
-            process.stdin.write(json.dumps({**connection, **site.line(timeout=60)}))
-            process.stdin.close()
-            end = time.monotonic() + 30
-            while not (fault.fired and polled(site)):
-                assert process.poll() is None
-                assert time.monotonic() < end
-                time.sleep(0.005)
-            yield process
-        finally:
-            if process.poll() is None:
-                process.kill()
-
-
-def polled(site: Site) -> bool:
-    """Whether the hanging task has been asked for: then the answer with its UPID has arrived."""
-    asked = [entry.path for entry in site.server.requests if entry.path.endswith("/status")]
-    return any(upid in path for upid in site.cluster.running_tasks() for path in asked)
-
-
-def result_of(process: subprocess.Popen[str]) -> Result:
-    assert process.stdout is not None
-    result: Result = json.loads(process.stdout.read())
-    process.wait(30)
-    return result
 
 
 @pytest.mark.parametrize("request_", [DOWNLOAD, CREATE, RESIZE, CONVERT])

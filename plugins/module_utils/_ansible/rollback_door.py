@@ -15,6 +15,7 @@ from .._apply.images import Local
 from .._apply.outcome import Outcome
 from .._apply.scheduler import Limits
 from .._apply.templates import apply_templates
+from .._apply.watching import OnBytes
 from .._model.image import CloudImage, ResolvedImage
 from .._model.template import ForeignVm, Generation, Placement, TemplateLine
 from .._plan.plan import Plan
@@ -72,7 +73,7 @@ def _as_lines(wish: RollbackWish, actual: RollbackActual) -> dict[str, TemplateL
     return {
         node: TemplateLine(
             line=wish.line,
-            name=next((one.config.name for one in found if one.state == "current"), wish.line),
+            name=next((one.config.name for one in found if one.state == "current" and one.config.name), wish.line),
             image=placeholder(wish.line),
             place=Placement(node=node, storage="", image_storage="", cloudinit_storage=""),
         )
@@ -84,5 +85,5 @@ def _apply(client: Client, plan: Plan) -> Outcome:
     return apply_templates(client, plan, _no_image, Limits())
 
 
-def _no_image(source: ResolvedImage, _image: CloudImage) -> Local:
+def _no_image(source: ResolvedImage, _image: CloudImage, _told: OnBytes) -> Local:
     raise TypeError(f"a rollback fetches no image, and was to fetch {source.url}")

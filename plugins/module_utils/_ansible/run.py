@@ -23,6 +23,7 @@ from .._pve.client import Client
 from .._pve.errors import ProxmoxError, as_fields
 from .._pve.transport import ProxmoxerTransport
 from .deps import require_libraries
+from .interrupt import interruptible
 
 D = t.TypeVar("D")
 A = t.TypeVar("A")
@@ -54,7 +55,8 @@ def run(module: AnsibleModule, door: Door[D, A]) -> t.NoReturn:
         if module.check_mode or door.apply is None or not plan.steps:
             _exit(module, client, plan, door.result(plan, plan.result, ()))
         client.allow_writes()
-        outcome = _apply(module, client, door, desired, plan)
+        with interruptible(client):
+            outcome = _apply(module, client, door, desired, plan)
         _exit(module, client, plan, door.result(plan, outcome.result, ()), outcome.warnings)
     except (OptionProblems, ConnectionOptionError) as problem:
         _fail(module, client, msg=_together(list(problem.problems)), problems=list(problem.problems))

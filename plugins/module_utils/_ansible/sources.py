@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from .._apply.watching import OnBytes
 from .._images.errors import ImageError, SourceError
@@ -20,8 +21,17 @@ from .._plan.decide import Source, SourceProblem
 from .image_options import Trust
 
 
-def source_asker(trust: Trust, http: Http) -> Callable[[CloudImage, str | None], Source]:
-    """Asks one vendor for its newest build, or for one that it names; one that cannot be asked or believed becomes a SourceProblem."""
+class Asker(Protocol):
+    """Asks a vendor for its newest build of an image, or for C(build)."""
+
+    def __call__(self, image: CloudImage, build: str | None = None) -> Source: ...
+
+
+def source_asker(trust: Trust, http: Http) -> Asker:
+    """Asks one vendor for its newest build, or for one that is named.
+
+    A vendor that cannot be asked or believed becomes a SourceProblem.
+    """
 
     def ask(image: CloudImage, build: str | None = None) -> Source:
         try:

@@ -36,8 +36,9 @@ from .images import put_image
 from .leftovers import not_removed, out_of_time, stays_of_image, stays_of_steps, unproven
 from .outcome import ApplyFailed, Outcome, PartlyFailed
 from .progress import SILENCE, Progress
-from .removal import NotAsPlanned, remove_vm
+from .removal import NotAsPlanned
 from .scheduler import Limits, Turns, run_all
+from .vm_calls import VmCalls
 from .watching import Watch, WatchedFetcher
 
 _GIB = 1024**3
@@ -100,12 +101,12 @@ def _carry_out(work: _Work, steps: Sequence[Step]) -> Outcome:
                 cause,
                 done=(*done, *work.partly),
                 left=work.clean_up(steps[number:], cause),
-                advice=advice(step, cause, identity=work.client.identity, vmid=work.at),
+                advice=advice(step, cause, identity=work.client.identity, vmid=work.vm.at),
                 stale=is_stale(cause) or isinstance(cause, Overtaken),
                 step=step,
             ) from cause
         done.append(step.describe())
-    return Outcome(result={"templates": work.results}, warnings=tuple(work.warnings))
+    return Outcome(result={"templates": work.results}, warnings=tuple(work.vm.warnings))
 
 
 class _Work:
@@ -117,10 +118,8 @@ class _Work:
         self.fetch = watch.fetching(fetch)
         self.turns = turns
         self.results = results
-        self.warnings: list[str] = []
+        self.vm = VmCalls(watch.client)
         self.partly: list[str] = []
-        self.at: int | None = None
-        """The VM that the step under way writes to."""
         self._published: set[str] = set()
         self._made: dict[str, tuple[Identity, VmConfig]] = {}
         self._open: tuple[TemplateLine, int, Identity] | None = None
@@ -136,12 +135,12 @@ class _Work:
                 self.watch.begin()
                 return put_image(self.client, step, self.fetch)
 
-        self.warnings += self.turns.once(step, put) or ()
+        self.vm.warnings += self.turns.once(step, put) or ()
 
     @do.register
     def _build(self, step: Build) -> None:
         identity = self._make(step)
-        config = self._config(step.line.place.node, identity.vmid)
+        config = self.vm.config(step.line.place.node, identity.vmid)
         problems = config.template_is_complete(identity.vmid)
         if problems:
             raise NotAsPlanned(f"VM {identity.vmid} was converted to a template, but not wholly: {', '.join(problems)}")
@@ -158,10 +157,10 @@ class _Work:
         self._open = (step.line, vmid, identity)
         self.partly.append(f"created VM {vmid}")
         if step.tag_later:
-            self._write(step.line.place.node, vmid, {"tags": building_tags(step, vmid)})
+            self.vm.write(step.line.place.node, vmid, {"tags": building_tags(step, vmid)})
         self._refuse_rivals(step, vmid)
         self._grow(step.line, vmid)
-        self._task("POST", step.line, vmid, "template", task="qmtemplate")
+        self.vm.task("POST", step.line.place.node, vmid, "template", task="qmtemplate")
         return identity
 
     @do.register
@@ -176,7 +175,7 @@ class _Work:
         if line.password is not None:
             # Not in the create call: Proxmox VE stores a password in plain text there, and hashed on a PUT.
             changes["cipassword"] = line.password.value
-        self._write(line.place.node, identity.vmid, changes, delete=step.delete, digest=config.digest)
+        self.vm.write(line.place.node, identity.vmid, changes, delete=step.delete, digest=config.digest)
         self._published.add(line.key)
         self._report(line, identity, changes)
 
@@ -184,7 +183,7 @@ class _Work:
     def _retire(self, step: Retire) -> None:
         generation = step.generation
         changes = retire_changes(step.line, generation, step.withdrawn)
-        self._write(generation.row.node, generation.vmid, changes, digest=generation.config.digest)
+        self.vm.write(generation.row.node, generation.vmid, changes, digest=generation.config.digest)
         retired = self.results[step.line.key]["retired"]
         if generation.vmid not in retired:
             retired.append(generation.vmid)
@@ -194,7 +193,7 @@ class _Work:
         changes = dict(step.changes)
         if step.password and step.line.password is not None:
             changes["cipassword"] = step.line.password.value
-        self._write(step.line.place.node, step.vmid, changes, delete=step.delete, digest=step.digest)
+        self.vm.write(step.line.place.node, step.vmid, changes, delete=step.delete, digest=step.digest)
         current = self.results[step.line.key]["current"]
         current["name"] = changes.get("name", current["name"])
 
@@ -203,13 +202,13 @@ class _Work:
         changes = dict(step.changes)
         if step.password and step.line.password is not None:
             changes["cipassword"] = step.line.password.value
-        self._write(step.line.place.node, step.identity.vmid, changes, delete=step.delete, digest=step.digest)
+        self.vm.write(step.line.place.node, step.identity.vmid, changes, delete=step.delete, digest=step.digest)
         self._report(step.line, step.identity, step.changes)
 
     @do.register
     def _destroy(self, step: Destroy) -> None:
         generation = step.generation
-        self._remove(generation.row.node, generation.vmid, generation.identity)
+        self.vm.remove(generation.row.node, generation.vmid, generation.identity)
         for result in self.results.values():
             _forget(result, generation.vmid)
 
@@ -219,15 +218,16 @@ class _Work:
         origin = self._of_step(step)
         identity = replace(origin, vmid=step.vmid, run=step.run, deadline=step.deadline)
         with self.turns.heavy(node, line.place.storage):
+            self.watch.begin()
             self._clone(step, origin.vmid, identity)
-        self._task("POST", line, step.vmid, "template", task="qmtemplate")
-        config = self._config(node, step.vmid)
+        self.vm.task("POST", node, step.vmid, "template", task="qmtemplate")
+        config = self.vm.config(node, step.vmid)
         problems = config.template_is_complete(step.vmid)
         if problems:
             raise NotAsPlanned(f"VM {step.vmid} was converted to a template, but not wholly: {', '.join(problems)}")
         identity = replace(identity, deadline="")
         changes = publish_changes(line, identity, config)
-        self._write(node, step.vmid, changes, digest=config.digest)
+        self.vm.write(node, step.vmid, changes, digest=config.digest)
         self._open = None
         self.partly.clear()
         view = {**identity_view(identity), "name": changes["name"], "state": State.CURRENT.value}
@@ -236,9 +236,9 @@ class _Work:
     def _clone(self, step: Settle, origin: int, identity: Identity) -> None:
         """A full clone bears its own identity from its first moment: it is given in the call, tags are inherited."""
         line, node = step.line, step.line.place.node
-        self.at = step.vmid
+        self.vm.at = step.vmid
         self._open = (line, step.vmid, identity)
-        human = human_text(self._config(node, origin).description)
+        human = human_text(self.vm.config(node, origin).description)
         params = {
             "newid": step.vmid,
             "name": line.name,
@@ -248,7 +248,7 @@ class _Work:
             "pool": line.place.pool or None,
         }
         path = api_path("nodes", node, "qemu", origin, "clone")
-        self.warnings += self.client.retry_locked(
+        self.vm.warnings += self.client.retry_locked(
             lambda: self.client.run("POST", path, params, node=node, type="qmclone", id=origin)
         ).warnings
         self.partly.append(f"cloned VM {origin} to VM {step.vmid}")
@@ -256,7 +256,7 @@ class _Work:
     @do.register
     def _release(self, step: Release) -> None:
         identity = self._of_step(step)
-        self._remove(step.line.place.node, identity.vmid, identity)
+        self.vm.remove(step.line.place.node, identity.vmid, identity)
         for result in self.results.values():
             _forget(result, identity.vmid)
 
@@ -275,7 +275,7 @@ class _Work:
         place = step.line.place
         path = api_path("nodes", place.node, "qemu")
         for vmid in _candidates(step):
-            self.at = vmid
+            self.vm.at = vmid
             self._open = (step.line, vmid, replace(step.identity, vmid=vmid))
             create = partial(
                 self.client.run, "POST", path, create_params(step, vmid), node=place.node, type="qmcreate", id=vmid
@@ -287,7 +287,7 @@ class _Work:
                     raise
                 self._open = None
                 continue
-            self.warnings += result.warnings
+            self.vm.warnings += result.warnings
             return vmid
         raise NotAsPlanned(
             f"{step.line.subject}: vmid_range {place.vmid_range[0]}-{place.vmid_range[1]}: "
@@ -305,7 +305,7 @@ class _Work:
         size = disk_size(line)
         if size is None:
             return
-        config = self._config(line.place.node, vmid)
+        config = self.vm.config(line.place.node, vmid)
         actual = config.disks()["scsi0"].size_bytes or 0
         if line.disk.size is not None and size < actual:
             has = f"{actual / _GIB:g}G"
@@ -315,62 +315,20 @@ class _Work:
             )
         # A resize to the same size fails in the task: "shrinking disks is not supported".
         if size > actual:
-            self._task("PUT", line, vmid, "resize", {"disk": "scsi0", "size": str(size)})
-
-    def _task(
-        self,
-        method: str,
-        line: TemplateLine,
-        vmid: int,
-        action: str,
-        params: dict[str, Any] | None = None,
-        *,
-        task: str = "",
-    ) -> None:
-        node = line.place.node
-        result = self.client.retry_locked(
-            lambda: self.client.run(
-                method, api_path("nodes", node, "qemu", vmid, action), params, node=node, type=task or action, id=vmid
-            )
-        )
-        self.warnings += result.warnings
-
-    def _config(self, node: str, vmid: int) -> VmConfig:
-        return VmConfig(self.client.get(api_path("nodes", node, "qemu", vmid, "config")))
-
-    def _write(
-        self, node: str, vmid: int, changes: dict[str, str], *, delete: tuple[str, ...] = (), digest: str | None = None
-    ) -> None:
-        def write() -> None:
-            try:
-                self.client.write_config(node, vmid, changes, delete=delete, digest=digest)
-            except ApiError as error:
-                # The lock of another operation stands in the config file: it changes the digest, which is looked at
-                # first, and changes it back when it goes.
-                lock = self._config(node, vmid).lock if error.kind is Kind.DIGEST_MISMATCH else None
-                if lock is None:
-                    raise
-                raise ApiError(Kind.LOCKED, f"VM is locked ({lock})", error.http_status, "PUT", error.path) from error
-
-        self.at = vmid
-        self.client.retry_locked(write)
-
-    def _remove(self, node: str, vmid: int, identity: Identity) -> None:
-        self.at = vmid
-        self.warnings += remove_vm(self.client, node, vmid, identity) or ()
+            self.vm.task("PUT", line.place.node, vmid, "resize", {"disk": "scsi0", "size": str(size)})
 
     def _discard(self, line: TemplateLine, vmid: int, identity: Identity, cause: Exception) -> list[str]:
         node = line.place.node
         if isinstance(cause, DeadlineExceeded):
             return [out_of_time(node, vmid, cause)]
-        at = self.at
+        at = self.vm.at
         try:
             ours, told = unproven(self.client, node, vmid, identity)
             if ours:
-                self._remove(node, vmid, identity)
+                self.vm.remove(node, vmid, identity)
         except ProxmoxError as error:
             told = not_removed(node, vmid, error)
-        self.at = at
+        self.vm.at = at
         return [told] if told else []
 
     def _report(self, line: TemplateLine, identity: Identity, changes: Any) -> None:

@@ -14,7 +14,18 @@ from .._images.urls import display_url
 from .._model.image import CloudImage, ResolvedImage
 from .._model.template import Generation
 from .._plan.plan import Step
-from .._plan.steps import Adopt, Build, Configure, Destroy, FetchImage, Publish, RemoveImage, Retire
+from .._plan.steps import (
+    Adopt,
+    Build,
+    Configure,
+    Destroy,
+    FetchImage,
+    Publish,
+    Release,
+    RemoveImage,
+    Retire,
+    Settle,
+)
 from .._pve.client import Client
 from .._pve.errors import ProxmoxError
 from .._pve.upid import Upid
@@ -104,7 +115,7 @@ class Watch:
     def step(self, step: Step) -> Iterator[None]:
         """Tell of a step from its beginning to its end. One that may have to wait for its turn begins by itself."""
         self._step, self._begun, self._stage = step, False, ""
-        if not isinstance(step, FetchImage | Build):
+        if not isinstance(step, FetchImage | Build | Settle):
             self.begin()
         try:
             yield
@@ -126,7 +137,8 @@ class Watch:
         return lambda source, image: fetch(source, image, self.fetched)
 
     def fetched(self, stage: str, done: int, total: int | None) -> None:
-        """This machine downloads or unpacks an image."""
+        """This machine downloads or unpacks an image, within the time that the run has."""
+        self.client.deadline.check(f"the {stage} of an image to this machine")
         self._bytes(f"{stage} to this machine" if stage == "download" else stage, done, total)
 
     def sent(self, done: int, total: int) -> None:
@@ -201,6 +213,10 @@ def title(step: Step) -> str:
             text = f"publish VM {row.vmid}"
         case Configure(vmid=vmid):
             text = f"change VM {vmid}"
+        case Settle(vmid=vmid):
+            text = f"clone it to VM {vmid}"
+        case Release(vmid=vmid):
+            text = f"remove the original of VM {vmid}"
         case Retire(generation=Generation(row=row)):
             text = f"retire VM {row.vmid}"
         case Adopt(identity=identity):

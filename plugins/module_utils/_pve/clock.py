@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
-from .errors import DeadlineExceeded
+from .errors import DeadlineExceeded, Interrupted
 from .upid import Upid
 
 
@@ -42,13 +42,20 @@ class Deadline:
         self.clock = clock
         self.seconds = seconds
         self._end = clock.monotonic() + seconds
+        self._signal = ""
+
+    def interrupt(self, signal: str) -> None:
+        """Let every wait end at once, in all threads, because C(signal) was received."""
+        self._signal = signal
 
     def remaining(self) -> float:
         """Seconds left, never below 0."""
-        return max(0.0, self._end - self.clock.monotonic())
+        return 0.0 if self._signal else max(0.0, self._end - self.clock.monotonic())
 
     def check(self, what: str, upid: Upid | None = None) -> None:
-        """Raises DeadlineExceeded, naming C(what) is being waited for, when no time is left."""
+        """Raises DeadlineExceeded, naming C(what) is being waited for, when no time is left. Interrupted is one."""
+        if self._signal:
+            raise Interrupted(what, self._signal, upid)
         if self.remaining() <= 0:
             raise DeadlineExceeded(what, self.seconds, upid)
 

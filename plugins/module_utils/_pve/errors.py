@@ -9,6 +9,7 @@ ProxmoxError
 ├─ ApiError           a reply that refuses
 ├─ TaskFailed         a task that ended badly
 ├─ DeadlineExceeded   the time of the whole run is used up
+│  └─ Interrupted     a signal has ended the run
 └─ WriteLost          a write was cut off, and reading did not show what became of it
 
 Ordinary refusals arrive as HTTP 500 on this API, so a status alone says little and "retry 5xx" would be a bug. The
@@ -267,6 +268,15 @@ class DeadlineExceeded(ProxmoxError):
         self.upid = upid
         goes_on = f"; its task goes on on node {upid.node} as {upid}" if upid else ""
         super().__init__(f"timeout: {seconds:g} s were not enough, still waiting for {what}{goes_on}. Raise `timeout`.")
+
+
+class Interrupted(DeadlineExceeded):
+    """A signal has ended the run. Nothing new is begun; a task that was waited for goes on by itself."""
+
+    def __init__(self, what: str, signal: str, upid: Upid | None = None) -> None:
+        super().__init__(what, 0.0, upid)
+        goes_on = f"; its task goes on on node {upid.node} as {upid}" if upid else ""
+        self.args = (f"interrupted by {signal} while waiting for {what}{goes_on}. A further run finishes or cleans up",)
 
 
 class WriteLost(ProxmoxError):
