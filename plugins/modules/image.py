@@ -40,6 +40,7 @@ options:
     default: always
 extends_documentation_fragment:
   - homelab.proxmox.image
+  - homelab.proxmox.progress
   - homelab.proxmox.connection
   - homelab.proxmox.requirements
   - homelab.proxmox.attributes
@@ -121,12 +122,14 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._ansible.image_door import run_image
 from ..module_utils._ansible.image_options import image_options
+from ..module_utils._ansible.progress import progress_options
 from ..module_utils._ansible.spec import with_connection
 
 
 def main() -> None:
     own = {
         **image_options(),
+        **progress_options(),
         "node": {"type": "str", "required": True},
         "storage": {"type": "str", "default": "local"},
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},

@@ -28,6 +28,7 @@ options:
     default: 5
 extends_documentation_fragment:
   - homelab.proxmox.template
+  - homelab.proxmox.progress
   - homelab.proxmox.image
   - homelab.proxmox.connection
   - homelab.proxmox.requirements
@@ -184,13 +185,14 @@ requests:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils._ansible.progress import progress_options
 from ..module_utils._ansible.spec import with_connection
 from ..module_utils._ansible.template_door import run_vm_template
 from ..module_utils._ansible.template_spec import line_options
 
 
 def main() -> None:
-    own = {**line_options(), "max_deletions": {"type": "int", "default": 5}}
+    own = {**line_options(), **progress_options(), "max_deletions": {"type": "int", "default": 5}}
     run_vm_template(AnsibleModule(argument_spec=with_connection(own), supports_check_mode=True))
 
 
