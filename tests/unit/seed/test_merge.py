@@ -84,7 +84,8 @@ def test_the_three_forms_of_rules_are_one():
 
 
 @pytest.mark.parametrize(
-    "rules", ["list", "list(append", "tuple()", 5, [{"name": "list"}], [["nothing"]], [[]], [{"name": 1, "settings": []}]]
+    "rules",
+    ["list", "list(append", "tuple()", 5, [{"name": "list"}], [["nothing"]], [[]], [{"name": 1, "settings": []}]],
 )
 def test_rules_that_cannot_be_read(rules):
     with pytest.raises(MergeError):

@@ -57,7 +57,12 @@ class Guest:
         program = shutil.which(shell) or shell
         command = [program, "sh"] if shell == "busybox" else [program]
         return subprocess.run(
-            [*command, str(self.folder / "run.sh")], env=env, cwd="/", check=False, timeout=300, stdin=subprocess.DEVNULL
+            [*command, str(self.folder / "run.sh")],
+            env=env,
+            cwd="/",
+            check=False,
+            timeout=300,
+            stdin=subprocess.DEVNULL,
         ).returncode
 
     @property
@@ -180,7 +185,7 @@ def test_a_guest_without_serial_line_is_as_good(guest):
 
 
 def test_a_run_that_is_ended_says_so(guest):
-    steps = scripts(Script(name="one", content=b"kill -TERM $(cat \"$folder/pid\")", timeout=60))
+    steps = scripts(Script(name="one", content=b'kill -TERM $(cat "$folder/pid")', timeout=60))
     for path, data in runner_files(RUN, steps, str(guest.folder)).items():
         Path(path).write_bytes(data.replace(b"set -u\n", b'set -u\necho $$ >"$(dirname "$0")/pid"\n', 1))
     env = {"HOMELAB_LOG": str(guest.folder / "log"), "HOMELAB_CONSOLE": "/none"}
@@ -282,7 +287,9 @@ def test_the_interpreter_is_read_as_the_kernel_does(content, by, program):
     assert interpreter(Script(name="x", content=content, interpreter=by)) == program
 
 
-@pytest.mark.parametrize(("content", "by"), [(b"#!\n", None), (b"#!bash\n", None), (b"", "bash"), (b"#!/bin/\xff\n", None)])
+@pytest.mark.parametrize(
+    ("content", "by"), [(b"#!\n", None), (b"#!bash\n", None), (b"", "bash"), (b"#!/bin/\xff\n", None)]
+)
 def test_an_interpreter_without_a_path_is_refused(content, by):
     with pytest.raises(SeedError):
         interpreter(Script(name="x", content=content, interpreter=by))

@@ -67,7 +67,12 @@ class Root:
     def run(self, script: str) -> subprocess.CompletedProcess[str]:
         """As the agent does: /bin/sh in /, the script as its input."""
         return subprocess.run(
-            ["chroot", str(self.path), "/usr/bin/sh"], input=script, capture_output=True, text=True, check=False, timeout=120
+            ["chroot", str(self.path), "/usr/bin/sh"],
+            input=script,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
         )
 
     def verdict(self, user: str | None = "build") -> Verdict:
@@ -146,7 +151,8 @@ def root(tmp_path: Path) -> Root:
         {
             "/etc/machine-id": "ab00ed84c0de4d1a9fd2b3e1a7a7c0de\n",
             "/var/lib/dbus/machine-id": "ab00ed84c0de4d1a9fd2b3e1a7a7c0de\n",
-            "/etc/passwd": "root:x:0:0::/root:/bin/sh\nbuild:x:1000:1000::/home/build:/bin/sh\nops:x:1001:1001::/home/ops:/bin/sh\n",
+            "/etc/passwd": "root:x:0:0::/root:/bin/sh\nbuild:x:1000:1000::/home/build:/bin/sh\n"
+            "ops:x:1001:1001::/home/ops:/bin/sh\n",
             "/etc/shadow": "root:*:1::::::\nbuild:!:1::::::\nops:!:1::::::\n",
             "/etc/group": "root:x:0:\nbuild:x:1000:\nops:x:1001:\nadm:x:4:build,ops\n",
             "/etc/login.defs": "USERGROUPS_ENAB yes\nMAIL_DIR /var/mail\n",
@@ -315,7 +321,9 @@ def test_reading_a_verdict():
     assert not parse_verdict(answer(ok=True)).ok, "a failed check outweighs the sum"
 
 
-@pytest.mark.parametrize("text", ["", "sh: not found", "[]", "{}", answer(checks={}), answer(ok=1), answer(left="?"), answer(checks=[])])
+@pytest.mark.parametrize(
+    "text", ["", "sh: not found", "[]", "{}", answer(checks={}), answer(ok=1), answer(left="?"), answer(checks=[])]
+)
 def test_what_is_no_verdict(text):
     with pytest.raises(SeedError):
         parse_verdict(text)

@@ -29,7 +29,21 @@ def test_reads_back_as_it_was(value):
 
 @pytest.mark.parametrize(
     "value",
-    ["0644", "yes", "null", "~", "2026-01-01", "1e3", "0x10", "a: b", "# no comment", " blanks ", "a\tb\r\n", "\x7f\x85", "\U0001f600"],
+    [
+        "0644",
+        "yes",
+        "null",
+        "~",
+        "2026-01-01",
+        "1e3",
+        "0x10",
+        "a: b",
+        "# no comment",
+        " blanks ",
+        "a\tb\r\n",
+        "\x7f\x85",
+        "\U0001f600",
+    ],
 )
 def test_texts_stay_texts(value):
     assert yaml.safe_load(dump({value: [value]})) == {value: [value]}
@@ -50,7 +64,9 @@ def test_golden():
     )
 
 
-@pytest.mark.parametrize("value", [{1: "a"}, {"a": math.nan}, {"a": math.inf}, {"a": b"x"}, {"a": "\udc80"}, {"a" * 1001: 1}])
+@pytest.mark.parametrize(
+    "value", [{1: "a"}, {"a": math.nan}, {"a": math.inf}, {"a": b"x"}, {"a": "\udc80"}, {"a" * 1001: 1}]
+)
 def test_what_has_no_plain_form_is_refused(value):
     with pytest.raises(ValueError, match="."):
         dump(value)
