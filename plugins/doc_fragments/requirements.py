@@ -7,7 +7,7 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """C(extends_documentation_fragment: homelab.proxmox.requirements); C(.images) and C(.customize) for some modules."""
+    """C(extends_documentation_fragment: homelab.proxmox.requirements), for some modules C(.images) or C(.customize)."""
 
     DOCUMENTATION = r"""
 options: {}

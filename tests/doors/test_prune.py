@@ -99,7 +99,7 @@ def reasons(result: Result, kind: str = "kept") -> dict[int, str]:
 
 def test_nothing_beside_the_lines_needs_no_word_and_no_config(pruner: Pruner) -> None:
     result = pruner.settled(*BOTH, confirm=False)
-    assert pruner.bench.sent() == ["GET /cluster/resources"]
+    assert pruner.bench.sent() == ["GET /cluster/resources", "GET /access/permissions"]
     assert [result[kind] for kind in ("destroyed", "removed_images", "kept", "kept_images", "foreign", "unknown")] == [
         [] for _kind in range(6)
     ]
@@ -345,6 +345,8 @@ def test_a_storage_that_does_not_answer_hides_the_clones(pruner: Pruner) -> None
     pruner.cluster.storages["nfs"]["active"] = 0
     (kept,) = pruner.settled(*BOTH)["kept"]
     assert kept["reason"] == "whether clones hang on it cannot be told: nfs does not list it"
+    told = warnings_of(pruner.run(*BOTH, images=True, check=True))
+    assert "storage nfs on pve1 is not available: its images stay" in told
     pruner.cluster.storages["nfs"]["active"] = 1
     assert of(pruner.prune(*BOTH)) == [9004]
 
@@ -687,6 +689,18 @@ def test_a_missing_privilege_is_refused_with_the_line_that_grants_it(bench: Benc
     assert "Run on a node: pveum role add" in result["msg"]
     assert bench.writes() == []
     assert bench.snapshot() == before
+
+
+@pytest.mark.parametrize("bench", [pve_lab.build], indirect=True)
+def test_credentials_that_see_no_guests_are_told_so(bench: Bench) -> None:
+    """Every image would seem to be out of use."""
+    limited(bench)
+    bench.build(pool="templates")
+    for held in bench.cluster.access.roles.values():
+        held.discard("VM.Audit")
+    result = bench.call("vm_template_prune", OLD_LINE)
+    assert "these credentials are not allowed to see guests" in result["msg"]
+    assert bench.writes() == []
 
 
 @pytest.mark.parametrize("bench", [pve_lab.build], indirect=True)

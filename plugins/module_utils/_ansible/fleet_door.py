@@ -17,8 +17,8 @@ from .._model.template import TemplateLine
 from .._plan.fleet import summarise
 from .._plan.plan import OptionProblems, Plan
 from .image_options import image_options
-from .run import Door, run
 from .resolving import Found, Wanted, read_and_resolve
+from .run import Door, run
 from .template_door import apply_wanted, plan_found, wanted_from
 from .template_options import desired_line
 from .template_spec import line_options

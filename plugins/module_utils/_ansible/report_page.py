@@ -32,6 +32,8 @@ WORDS: Mapping[Status, tuple[str, str]] = {
     Status.CURRENT: ("Current", "As it should be."),
     Status.ELSEWHERE: ("Elsewhere", "On a storage that the nodes share; the named node has it."),
 }
+_SHORT = 30
+"""Characters of a fact that is not broken over two lines."""
 _META = re.compile(rb'<meta name="homelab-report" content="([^"]*)">')
 
 
@@ -191,7 +193,8 @@ def _generation(found: GenerationFacts, status: Status) -> list[str]:
     if found.build:
         facts.insert(1, found.build)
     if status is not Status.FAILED:
-        facts.append(f"proof {found.proof}" if found.proof else "no\u00a0proof")
+        proof = f"proof {found.proof}" if found.proof else "no proof"
+        facts.append(_unbroken(proof) if len(proof) < _SHORT else proof)
     return facts
 
 

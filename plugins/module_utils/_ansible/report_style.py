@@ -73,7 +73,8 @@ header{padding-top:12px}.look{padding:8px 10px}
 table,tbody,tr,th,td{display:block;width:auto;max-width:none}
 thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
 tr{padding:7px 10px;border-top:1px solid var(--line)}tbody tr:first-child{border-top:0}
-tbody th{padding:0 0 2px;border:0}tbody td{border:0;padding:1px 0 1px 84px;min-height:20px;position:relative}
+tbody th,tbody th:first-child{padding:0 0 2px;border:0}
+tbody td{border:0;padding:1px 0 1px 84px;min-height:20px;position:relative}
 tbody td::before{content:attr(data-of);position:absolute;left:0;width:78px;color:var(--dim);overflow:hidden;
 text-overflow:ellipsis;white-space:nowrap}tbody td.empty{display:none}dl{grid-template-columns:96px minmax(0,1fr)}}
 @media print{body{background:#fff}.card{border-color:#bbb}}

@@ -30,17 +30,22 @@ def remove_vm(client: Client, node: str, vmid: int, identity: Identity) -> tuple
     found = read_identity(vmid, config.description)
     if not isinstance(found, Identity) or _origin(found) != _origin(identity):
         raise NotAsPlanned(f"VM {vmid} on {node} is no longer what the plan saw; it was left alone")
-    result = client.retry_locked(
-        lambda: client.run(
-            "DELETE",
-            api_path("nodes", node, "qemu", vmid),
-            # Not destroy-unreferenced-disks: that would scan storages for volumes which only bear this VMID.
-            {"purge": 1},
-            node=node,
-            type="qmdestroy",
-            id=vmid,
+    try:
+        result = client.retry_locked(
+            lambda: client.run(
+                "DELETE",
+                api_path("nodes", node, "qemu", vmid),
+                # Not destroy-unreferenced-disks: that would scan storages for volumes which only bear this VMID.
+                {"purge": 1},
+                node=node,
+                type="qmdestroy",
+                id=vmid,
+            )
         )
-    )
+    except ApiError as error:
+        if error.kind is Kind.NOT_FOUND:
+            return None
+        raise
     return result.warnings
 
 

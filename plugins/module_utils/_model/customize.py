@@ -161,7 +161,7 @@ def customize_fields(customize: Customize) -> dict[str, Any]:
 
     Contents and password hashes are replaced by their digests. Time-outs are left out: they decide whether a build
     ends, not what it makes. How a content is wrapped and in which order sets are written does not count either.
-    Raises ValueError for a file whose content is not what its encoding says.
+    Raises ValueError for a file whose content is not what its encoding says, and for user_data that is no plain YAML.
     """
     fields: dict[str, Any] = {}
     if customize.packages:
@@ -184,6 +184,12 @@ def customize_fields(customize: Customize) -> dict[str, Any]:
     if customize.agent_packages:
         fields["agent_packages"] = {file.name: _digest(file.content) for file in customize.agent_packages}
     if customize.user_data:
-        canonical = json.dumps(customize.user_data, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-        fields["user_data"] = _digest(canonical.encode())
+        fields["user_data"] = _digest(_canonical(customize.user_data))
     return fields
+
+
+def _canonical(config: Mapping[str, Any]) -> bytes:
+    try:
+        return json.dumps(config, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+    except TypeError as exc:
+        raise ValueError("user_data holds what is no plain YAML, such as a date") from exc

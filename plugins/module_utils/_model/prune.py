@@ -51,7 +51,6 @@ class PruneSurvey:
     dependants: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     """VMIDs of clones by the VMID of their base; those are missing of which nobody can tell."""
     permissions: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """Read only where something may go."""
     auth_id: str = ""
     images: Mapping[tuple[str, str], tuple[StoredImage, ...]] = field(default_factory=dict)
     """Files of content C(import) by (node, storage), shared storages once; read only when images are asked for."""

@@ -79,7 +79,7 @@ def plan_prune(wish: PruneWish, survey: PruneSurvey, now: datetime) -> Plan:
         "foreign": [{**_about(one.row), "reason": one.reason} for one in foreign],
         "unknown": [{**_about(row), "reason": "its node is offline"} for row in unknown],
     }
-    notes = (*_offline_notes(unknown, wish, survey), *_foreign_notes(result["foreign"]))
+    notes = (*_silence(unknown, wish, survey), *_foreign_notes(result["foreign"]))
     steps: tuple[Step, ...] = (*draft.doomed, *images.steps)
     refusals = (
         *_node_refusals(wish, survey),
@@ -204,10 +204,14 @@ def _subject(step: Step) -> str:
     raise TypeError(f"no subject of {step!r}")
 
 
-def _offline_notes(unknown: Sequence[GuestRow], wish: PruneWish, survey: PruneSurvey) -> Iterator[str]:
+def _silence(unknown: Sequence[GuestRow], wish: PruneWish, survey: PruneSurvey) -> Iterator[str]:
+    """Notes on nodes and storages that do not answer."""
     offline = {node for node, row in survey.cluster.nodes.items() if not row.online}
     for node in sorted({row.node for row in unknown} | (offline if wish.images else set())):
         yield f"node {node} is offline: what is on it cannot be known, and stays"
+    for (node, storage), row in sorted(survey.cluster.storages.items()):
+        if wish.images and "import" in row.content and not row.available and node not in offline:
+            yield f"storage {storage} on {node} is not available: its images stay"
 
 
 def _foreign_notes(foreign: Sequence[dict[str, Any]]) -> Iterator[str]:
@@ -247,6 +251,15 @@ def _brakes(wish: PruneWish, doomed: Sequence[Destroy], images: Sequence[RemoveI
 def _privilege_refusals(
     survey: PruneSurvey, doomed: Sequence[Destroy], images: Sequence[RemoveImage]
 ) -> Iterator[Refusal]:
+    who = "api_token_id" if "!" in survey.auth_id else "api_user"
+    if not any("VM.Audit" in granted for granted in survey.permissions.values()):
+        yield Refusal(
+            subject="the plan",
+            option=who,
+            value=survey.auth_id,
+            reason="these credentials are not allowed to see guests, so nobody can tell what is there",
+            remedy="Grant VM.Audit on the pool of the templates, or on /vms",
+        )
     rows = [step.generation.row for step in doomed]
     calls = [Call(name="destroy", node=row.node, vmid=row.vmid, pool=row.pool) for row in rows]
     calls += [Call(name="image_delete", node=step.node, storage=step.storage) for step in images]
@@ -255,7 +268,7 @@ def _privilege_refusals(
     for gap in gaps:
         yield Refusal(
             subject="the plan",
-            option="api_token_id" if "!" in survey.auth_id else "api_user",
+            option=who,
             value=survey.auth_id,
             reason=f"it lacks {gap.privilege} on {gap.path}, needed for {gap.needed_for}",
             remedy=f"Run on a node: {gap.pveum}",

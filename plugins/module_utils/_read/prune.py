@@ -36,7 +36,6 @@ def survey_prune(
     found = _judge_all(reader, _wanted(cluster, named, images=images), is_gone)
     doomed = [one for one in found.generations if not named.has(one.identity.line, one.row.node)]
     stored = {(row.node, row.storage): read_images(reader, row.node, row.storage) for row in _stores(cluster, images)}
-    may_go = doomed or found.unfinished or any(stored.values())
     return PruneSurvey(
         cluster=cluster,
         generations=tuple(found.generations),
@@ -45,7 +44,7 @@ def survey_prune(
         foreign=tuple(found.foreign),
         unknown=unknown,
         dependants=_clones(reader, doomed, found, cluster),
-        permissions=read_permissions(reader) if may_go else {},
+        permissions=read_permissions(reader),
         auth_id=auth_id,
         images=stored,
     )

@@ -195,6 +195,7 @@ def test_refusals_are_told_together_and_nothing_is_planned() -> None:
         "max_image_deletions",
         "api_token_id",
         "api_token_id",
+        "api_token_id",
     ]
     assert (found.steps, found.result["destroyed"], found.result["removed_images"]) == ((), [], [])
 
