@@ -2,6 +2,7 @@
 # Checks what has to be there before anything can be set up, and names what is missing.
 #
 #   scripts/prerequisites.sh setup|test     one line for each thing missing, and the apt-get line that brings it; status 1
+#   scripts/prerequisites.sh boot           the same for the tests that boot guests, which are skipped without; status 0
 #   scripts/prerequisites.sh python         prints the newest working Python that can make a virtual environment
 #
 # Packages are installed only under CI=true or SETUP=1, as root, with apt-get. A person's machine is left alone.
@@ -36,6 +37,21 @@ missing_packages() {
         if lacks gpg; then echo gpg; fi
         if lacks gpg-agent; then echo gpg-agent; fi
         if lacks gpgv; then echo gpgv; fi
+        # A browser looks at the pages that modules write. Nobody is made to install one: without it those tests are
+        # skipped, but not where packages may be installed.
+        if lacks chromium && lacks chromium-headless-shell && may_install; then echo chromium-headless-shell; fi
+    fi
+    if [ "$1" = boot ]; then
+        # What tests/support/boot/tools.py looks for.
+        if lacks qemu-system-x86_64; then echo qemu-system-x86; fi
+        if lacks qemu-img; then echo qemu-utils; fi
+        if lacks mmdebstrap; then echo mmdebstrap; fi
+        if lacks mkfs.ext4; then echo e2fsprogs; fi
+        if lacks grub-mkimage; then echo grub-common; fi
+        if ! [ -e /usr/lib/grub/i386-pc/boot.img ]; then echo grub-pc-bin; fi
+        if lacks genisoimage; then echo genisoimage; fi
+        if lacks setpriv; then echo util-linux; fi
+        if lacks ssh; then echo openssh-client; fi
     fi
 }
 
@@ -62,7 +78,7 @@ case "${1:-}" in
 python)
     find_python
     ;;
-setup | test)
+setup | test | boot)
     missing=$(missing_packages "$1" | tr '\n' ' ')
     missing=${missing% }
     if [ -n "$missing" ] && may_install; then
@@ -75,11 +91,13 @@ setup | test)
     if [ -n "$missing" ]; then
         # shellcheck disable=SC2086
         explain $missing
+        # A person without QEMU has the other tests; CI is to say what it could not do.
+        if [ "$1" = boot ] && [ "${CI:-}" != true ]; then exit 0; fi
         exit 1
     fi
     ;;
 *)
-    echo "usage: $0 setup|test|python" >&2
+    echo "usage: $0 setup|test|boot|python" >&2
     exit 2
     ;;
 esac

@@ -45,8 +45,8 @@ def page(report: Report) -> bytes:
     head = (
         el("meta", charset="utf-8"),
         el("meta", http_equiv="Content-Security-Policy", content=policy),
-        el("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        el("meta", name="homelab-report", content=short),
+        el("meta", name_="viewport", content="width=device-width, initial-scale=1"),
+        el("meta", name_="homelab-report", content=short),
         el("title", f"{report.title}, {report.day}"),
         el("style", Markup(STYLE)),
     )
