@@ -139,3 +139,18 @@ def test_a_pinned_generation_is_built_on_the_new_node(later: Fleet) -> None:
     assert result["summary"]["built"] == ["alpha@pve2"]
     same(later)
     later.settled({**BOTH, "pin": pin})
+
+
+def test_images_that_are_called_alike_are_told_apart(fleet: Fleet) -> None:
+    """The id of an image of one's own is the name of its file, and two vendors may use the same."""
+    bench = fleet.bench
+    content = bench.vendor.files["debian/debian-13.qcow2"]
+    first = bench.publish(content + bytes(512), name="alpha/disk.qcow2")
+    second = bench.publish(content + bytes(1024), name="beta/disk.qcow2")
+    lines = tuple(
+        {"line": name, "url": bench.url(f"{name}/disk.qcow2"), "checksum_url": bench.sums(f"{name}/disk.qcow2")}
+        for name in ("alpha", "beta")
+    )
+    fleet.build(*lines, nodes=["pve1"], allow_unverified=True)
+    assert identity(fleet, "alpha@pve1").source == f"sha256:{first}"
+    assert identity(fleet, "beta@pve1").source == f"sha256:{second}"

@@ -108,8 +108,10 @@ def resolve_all(lines: Sequence[TemplateLine], survey: Survey, trust: Trust, htt
     }
 
 
-def _question(line: TemplateLine) -> tuple[str, str | None]:
-    return line.image.id or line.image.url or "", pinned_build(line)
+def _question(line: TemplateLine) -> tuple[object, ...]:
+    """What makes two lines ask the same: images of one's own are called by their file's name, so that is not enough."""
+    image = line.image
+    return image.id, image.arch, image.url, image.sums and image.sums.url, image.digest, pinned_build(line)
 
 
 def _checked(answer: Source, line: TemplateLine, current: Generation | None) -> Source:
