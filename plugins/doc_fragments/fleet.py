@@ -377,6 +377,148 @@ options:
           - How many complete generations stay, the current one included. Older ones that nothing hangs on are
             destroyed after the new one is published; what stays in spite of it is returned with the reason.
         type: int
+      customize:
+        description:
+          - What the template gets beyond its image. The new VM is booted once with a seed made here, watched through its
+            guest agent, sealed, shut down and only then converted. Everything but time-outs belongs to the recipe.
+          - It needs a storage with content C(iso), a guest agent (installed where the image has none), and
+            the privileges of the capability C(customise).
+        type: dict
+        suboptions:
+          packages:
+            description: Packages to install, by the names that the guest's package manager knows.
+            type: list
+            elements: str
+            default: []
+          package_upgrade:
+            description: Upgrade all packages first.
+            type: bool
+            default: false
+          users:
+            description: Accounts to make.
+            type: list
+            elements: dict
+            default: []
+            suboptions:
+              name:
+                description: The name.
+                type: str
+                required: true
+              gecos:
+                description: The full name.
+                type: str
+              uid:
+                description: The number.
+                type: int
+              primary_group:
+                description: The primary group.
+                type: str
+              groups:
+                description: Further groups.
+                type: list
+                elements: str
+                default: []
+              home:
+                description: The home directory.
+                type: str
+              shell:
+                description: The login shell.
+                type: str
+              system:
+                description: Whether it is a system account.
+                type: bool
+              sudo:
+                description: Rules for sudo, without the user's name, such as V(ALL=(ALL\) NOPASSWD:ALL).
+                type: list
+                elements: str
+                default: []
+              lock_passwd:
+                description: Whether logging in with a password is impossible.
+                type: bool
+              passwd:
+                description: A hash as crypt(3) makes it. Plain passwords are refused.
+                type: str
+              ssh_authorized_keys:
+                description: Public keys.
+                type: list
+                elements: str
+                default: []
+          ssh_authorized_keys:
+            description: Public keys of the image's own user.
+            type: list
+            elements: str
+            default: []
+          files:
+            description: Files to write.
+            type: list
+            elements: dict
+            default: []
+            suboptions:
+              path:
+                description: Where, in the guest.
+                type: str
+                required: true
+              content:
+                description: The text. Give this or C(src).
+                type: str
+              src:
+                description: A file where the module runs.
+                type: path
+              encoding:
+                description: How the content is wrapped, if it is.
+                type: str
+                choices: [b64, gz, gz+b64]
+              owner:
+                description: V(user) or V(user:group).
+                type: str
+              permissions:
+                description: Octal digits as text, such as V('0644').
+                type: str
+          scripts:
+            description: Scripts that run as root in this order, after the packages.
+            type: list
+            elements: dict
+            default: []
+            suboptions:
+              name:
+                description: By which name it is reported.
+                type: str
+                required: true
+              content:
+                description: The text. Give this or C(src).
+                type: str
+              src:
+                description: A file where the module runs.
+                type: path
+              interpreter:
+                description: What runs it, where its first line does not say so.
+                type: str
+              timeout:
+                description: Seconds it may take.
+                type: int
+                default: 1800
+          timezone:
+            description: The time zone, such as V(Europe/Berlin).
+            type: str
+          locale:
+            description: The locale, such as V(C.UTF-8).
+            type: str
+          agent:
+            description: V(auto) installs the guest agent where there is none, V(install) always, V(none) never.
+            type: str
+            choices: [auto, install, none]
+            default: auto
+          agent_packages:
+            description: Package files of the agent, where the module runs, which ride on the seed.
+            type: list
+            elements: path
+            default: []
+          user_data:
+            description: A cloud-config of one's own, merged by cloud-init's rules and checked with cloud-init's schema.
+            type: dict
+      iso_storage:
+        description: Where the seed of a builder lies while it boots. The default is C(image_storage).
+        type: str
       hold:
         description:
           - Keep the current generation whatever the recipe, the vendor or C(keep) say; what is held back is said.

@@ -23,6 +23,7 @@ from .._model.template import DiskWish, EfiWish, Password, Placement, Refresh, T
 from .._model.vga import Vga
 from .._model.vm_config import MAX_NETS
 from .._plan.plan import OptionProblems
+from .customize_options import customize_from
 from .image_options import chosen_image
 
 # PVE::JSONSchema's dns-name.
@@ -57,9 +58,8 @@ def desired_line(params: Mapping[str, t.Any]) -> TemplateLine:
     disk = _disk(params, problem)
     if params["keep"] is not None and params["keep"] < 1:
         problem("keep", params["keep"], "the current generation always stays. Give 1 or more, or leave it out")
-    if params["pin"] is not None and not _PIN.fullmatch(params["pin"]):
-        problem("pin", params["pin"], "name a generation, a vendor's build, or a digest as sha256:<hex>")
     _names(params, problem)
+    customize = None if absent else customize_from(params["customize"], problems)
     if params["bios"] == "seabios" and (params["efi"] or params["tpm"]):
         problem("bios", "seabios", "efi and tpm need UEFI. Set bios to ovmf, or leave it out")
     if problems or image is None:
@@ -85,6 +85,7 @@ def desired_line(params: Mapping[str, t.Any]) -> TemplateLine:
         refresh=Refresh(policy=params["refresh"], max_age=params["max_age"] * 86400),
         adopt=params["adopt"],
         keep=params["keep"],
+        customize=customize,
         hold=params["hold"],
         pin=params["pin"],
         absent=absent,
@@ -117,6 +118,7 @@ def _placement(params: Mapping[str, t.Any], absent: bool, problem: Problem) -> P
         node=params["node"],
         storage=storage,
         image_storage=params["image_storage"],
+        iso_storage=params["iso_storage"] or params["image_storage"],
         cloudinit_storage=params["cloudinit_storage"] or storage,
         pool=params["pool"] or "",
         vmid=vmid,
@@ -125,6 +127,8 @@ def _placement(params: Mapping[str, t.Any], absent: bool, problem: Problem) -> P
 
 
 def _names(params: Mapping[str, t.Any], problem: Problem) -> None:
+    if params["pin"] is not None and not _PIN.fullmatch(params["pin"]):
+        problem("pin", params["pin"], "name a generation, a vendor's build, or a digest as sha256:<hex>")
     name = params["name"] or params["line"]
     if params["name"] and (not _DNS_NAME.fullmatch(name) or len(name) > _NAME_LIMIT):
         problem("name", name, f"it must be a DNS name of {_NAME_LIMIT} characters at most, such as debian-13")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .customize_options import customize_options
 from .image_options import image_options
 
 Spec = dict[str, dict[str, Any]]
@@ -22,6 +23,7 @@ def line_options() -> Spec:
         **_placement_options(),
         **_hardware_options(),
         **_cloud_init_options(),
+        "customize": {"type": "dict", "options": customize_options()},
         "refresh": {"type": "str", "choices": ["never", "max_age", "always"], "default": "max_age"},
         "max_age": {"type": "int", "default": 30},
         "adopt": {"type": "bool", "default": False},
@@ -35,6 +37,7 @@ def _placement_options() -> Spec:
     return {
         "storage": {"type": "str"},
         "image_storage": {"type": "str", "default": "local"},
+        "iso_storage": {"type": "str"},
         "cloudinit_storage": {"type": "str"},
         "pool": {"type": "str"},
         "vmid": {"type": "int"},

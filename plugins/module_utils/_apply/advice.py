@@ -8,7 +8,21 @@ from __future__ import annotations
 from .._images.errors import DigestMismatch, ImageError
 from .._model.image import CloudImage
 from .._plan.plan import Step
-from .._plan.steps import Adopt, Build, Configure, Destroy, FetchImage, Publish, Release, RemoveImage, Retire, Settle
+from .._plan.steps import (
+    Adopt,
+    Build,
+    Configure,
+    Convert,
+    Customise,
+    Destroy,
+    FetchImage,
+    Publish,
+    Release,
+    RemoveImage,
+    Retire,
+    Seal,
+    Settle,
+)
 from .._pve.errors import ApiError, Kind, TaskFailed
 
 _ANYWHERE = {
@@ -110,5 +124,7 @@ def _node(step: Step) -> str:
         case Destroy():
             return step.generation.row.node
         case Build() | Publish() | Retire() | Configure() | Adopt() | Settle() | Release():
+            return step.line.place.node
+        case Customise() | Seal() | Convert():
             return step.line.place.node
     return ""

@@ -11,12 +11,12 @@ from .._plan.image import split_name
 from .._plan.plan import Plan, Step
 from .._plan.steps import Destroy, RemoveImage
 from .._pve.client import Client
-from .._pve.errors import ApiError, ConnectionFailed, DeadlineExceeded, Kind, ProxmoxError, TaskFailed, WriteLost
+from .._pve.errors import ApiError, ConnectionFailed, DeadlineExceeded, ProxmoxError, TaskFailed, WriteLost
 from .advice import advice
 from .images import remove_image
 from .leftovers import stays_of_image
 from .outcome import ApplyFailed, Outcome, PartlyFailed
-from .removal import NotAsPlanned, remove_vm
+from .removal import remove_vm
 
 
 class StillUsed(ProxmoxError):
@@ -55,29 +55,13 @@ def _remove(client: Client, step: Step, needed: dict[str, int]) -> tuple[str, ..
     match step:
         case Destroy():
             generation = step.generation
-            told = remove_vm(client, generation.row.node, generation.vmid, generation.identity)
-            if told is None:
-                _refuse_unseen(client, generation.row.node, generation.vmid)
-            return told
+            return remove_vm(client, generation.row.node, generation.vmid, generation.identity)
         case RemoveImage():
             digest = split_name(step.volid.rpartition("/")[2])[1]
             if digest in needed:
                 raise StillUsed(f"VM {needed[digest]} was built from it, and could not be destroyed; it was left alone")
             return remove_image(client, step)
     raise TypeError(f"no way to do {step!r}")
-
-
-def _refuse_unseen(client: Client, node: str, vmid: int) -> None:
-    """A VM that cannot be read is gone only if its VMID is free."""
-    try:
-        # Whoever can log in may ask; a VMID that is taken is refused with a 400.
-        client.get("/cluster/nextid", vmid=vmid)
-    except ApiError as error:
-        if error.kind is not Kind.ALREADY_EXISTS:
-            raise
-        raise NotAsPlanned(
-            f"VM {vmid} is no longer on {node}, or may not be read any more; it was left alone"
-        ) from error
 
 
 def _failure(client: Client, step: Step, cause: ProxmoxError) -> ApplyFailed:

@@ -19,13 +19,13 @@ class VmCalls:
     """C(at) is the VM that was written to last, C(warnings) are those of all tasks so far."""
 
     def __init__(self, client: Client) -> None:
-        self._client = client
+        self.client = client
         self.at: int | None = None
         self.warnings: list[str] = []
 
     def config(self, node: str, vmid: int) -> VmConfig:
         """What is configured now."""
-        return VmConfig(self._client.get(api_path("nodes", node, "qemu", vmid, "config")))
+        return VmConfig(self.client.get(api_path("nodes", node, "qemu", vmid, "config")))
 
     def task(
         self,
@@ -38,9 +38,9 @@ class VmCalls:
         task: str = "",
     ) -> None:
         """Carry out C(action) of the VM and wait for its task, whose type is C(task) where it is called otherwise."""
-        path = api_path("nodes", node, "qemu", vmid, action)
-        result = self._client.retry_locked(
-            lambda: self._client.run(method, path, params, node=node, type=task or action, id=vmid)
+        path = api_path("nodes", node, "qemu", vmid, *action.split("/"))
+        result = self.client.retry_locked(
+            lambda: self.client.run(method, path, params, node=node, type=task or action, id=vmid)
         )
         self.warnings += result.warnings
 
@@ -51,7 +51,7 @@ class VmCalls:
 
         def put() -> None:
             try:
-                self._client.write_config(node, vmid, changes, delete=delete, digest=digest)
+                self.client.write_config(node, vmid, changes, delete=delete, digest=digest)
             except ApiError as error:
                 # The lock of another operation stands in the config file: it changes the digest, which is looked at
                 # first, and changes it back when it goes.
@@ -61,9 +61,9 @@ class VmCalls:
                 raise ApiError(Kind.LOCKED, f"VM is locked ({lock})", error.http_status, "PUT", error.path) from error
 
         self.at = vmid
-        self._client.retry_locked(put)
+        self.client.retry_locked(put)
 
     def remove(self, node: str, vmid: int, identity: Identity) -> None:
         """Destroy the VM if it bears this identity still."""
         self.at = vmid
-        self.warnings += remove_vm(self._client, node, vmid, identity) or ()
+        self.warnings += remove_vm(self.client, node, vmid, identity) or ()

@@ -12,18 +12,20 @@ from typing import Any
 
 from .._images.urls import display_url
 from .._model.image import CloudImage, ResolvedImage
-from .._model.template import Generation
 from .._plan.plan import Step
 from .._plan.steps import (
     Adopt,
     Build,
     Configure,
+    Convert,
+    Customise,
     Destroy,
     FetchImage,
     Publish,
     Release,
     RemoveImage,
     Retire,
+    Seal,
     Settle,
 )
 from .._pve.client import Client
@@ -115,7 +117,7 @@ class Watch:
     def step(self, step: Step) -> Iterator[None]:
         """Tell of a step from its beginning to its end. One that may have to wait for its turn begins by itself."""
         self._step, self._begun, self._stage = step, False, ""
-        if not isinstance(step, FetchImage | Build | Settle):
+        if not isinstance(step, FetchImage | Build | Customise | Settle):
             self.begin()
         try:
             yield
@@ -131,6 +133,10 @@ class Watch:
         if self._step is not None and not self._begun:
             self._begun = True
             self._tell("begin", title(self._step))
+
+    def note(self, text: str) -> None:
+        """What goes on inside the step under way."""
+        self._tell("progress", text)
 
     def fetching(self, fetch: WatchedFetcher) -> Fetcher:
         """The same, telling of it."""
@@ -200,29 +206,22 @@ def described(step: Step) -> str:
 
 def title(step: Step) -> str:
     """A step in a few words."""
-    match step:
-        case FetchImage():
-            text = f"{step.via} {step.filename} to {step.storage}"
-        case RemoveImage():
-            text = f"delete {step.volid}"
-        case Build():
-            text = "build a template"
-        case Publish(generation=None):
-            text = "publish it as current"
-        case Publish(generation=Generation(row=row)):
-            text = f"publish VM {row.vmid}"
-        case Configure(vmid=vmid):
-            text = f"change VM {vmid}"
-        case Settle(vmid=vmid):
-            text = f"clone it to VM {vmid}"
-        case Release(vmid=vmid):
-            text = f"remove the original of VM {vmid}"
-        case Retire(generation=Generation(row=row)):
-            text = f"retire VM {row.vmid}"
-        case Adopt(identity=identity):
-            text = f"adopt VM {identity.vmid}"
-        case Destroy(generation=Generation(row=row)):
-            text = f"destroy VM {row.vmid}"
-        case _:
-            text = step.describe()
-    return text
+    words = _TITLES.get(type(step))
+    return words(step) if words is not None else step.describe()
+
+
+_TITLES: Mapping[type, Callable[[Any], str]] = {
+    FetchImage: lambda step: f"{step.via} {step.filename} to {step.storage}",
+    RemoveImage: lambda step: f"delete {step.volid}",
+    Build: lambda step: "build a VM" if step.line.customize is not None else "build a template",
+    Customise: lambda step: "customise it",
+    Seal: lambda step: "seal it",
+    Convert: lambda step: "convert it to a template",
+    Publish: lambda step: f"publish VM {step.generation.vmid}" if step.generation else "publish it as current",
+    Configure: lambda step: f"change VM {step.vmid}",
+    Settle: lambda step: f"clone it to VM {step.vmid}",
+    Release: lambda step: f"remove the original of VM {step.vmid}",
+    Retire: lambda step: f"retire VM {step.generation.vmid}",
+    Adopt: lambda step: f"adopt VM {step.identity.vmid}",
+    Destroy: lambda step: f"destroy VM {step.generation.vmid}",
+}

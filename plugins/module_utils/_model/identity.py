@@ -77,6 +77,8 @@ class Identity:
     proof: str = ""
     withdrawn: str = ""
     """When the line was rolled back from this generation: its build is not made again."""
+    restored: str = ""
+    """The backup that it was restored from, as its storage called it; empty for what was built here."""
 
     def render(self) -> str:
         """The fenced block, one C(key: value) per line, empty values left out."""

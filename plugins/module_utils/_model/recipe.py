@@ -14,6 +14,7 @@ import hashlib
 import json
 from typing import Any
 
+from .customize import customize_fields
 from .template import TemplateLine
 
 RECIPE_SCHEMA = 1
@@ -38,6 +39,9 @@ def recipe_fields(line: TemplateLine) -> dict[str, Any]:
         fields["efi"] = {"secure_boot": line.efi.secure_boot, "type": line.efi.type}
     if line.tpm is not None:
         fields["tpm"] = line.tpm
+    customized = customize_fields(line.customize) if line.customize is not None else {}
+    if customized:
+        fields["customize"] = customized
     return fields
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from .cluster import Cluster, GuestRow
+from .customize import Customize
 from .identity import Identity, State
 from .image import CloudImage, Digest
 from .vm_config import VmConfig
@@ -40,6 +41,8 @@ class Placement:
     storage: str
     image_storage: str
     cloudinit_storage: str
+    iso_storage: str = ""
+    """Where the seed of a builder lies while it boots."""
     pool: str = ""
     vmid: int | None = None
     vmid_range: tuple[int, int] = (9000, 9999)
@@ -91,6 +94,7 @@ class TemplateLine:
     absent: bool = False
     keep: int | None = None
     """How many complete generations stay, the current one included; None keeps all."""
+    customize: Customize | None = None
     hold: bool = False
     """No new generation is made while there is a current one, and no former one goes."""
     pin: str | None = None

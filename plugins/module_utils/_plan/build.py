@@ -86,7 +86,7 @@ def default_settings(line: TemplateLine) -> dict[str, str]:
     }
     if image.serial_console != "no" and "needs-vga" not in image.quirks:
         settings["vga"] = "serial0"
-    if image.guest_agent == "yes":
+    if image.guest_agent == "yes" or line.customize is not None:
         settings["agent"] = "enabled=1"
     if image.default_user:
         settings["ciuser"] = image.default_user
@@ -105,11 +105,11 @@ def create_params(build: Build, vmid: int) -> dict[str, str | int]:
         "vmid": vmid,
         "name": build_name(line, identity),
         "scsi0": _system_disk(line, build.volid),
-        # Debian's cloud kernel has no AHCI driver: on q35 an IDE or SATA drive would be invisible to cloud-init.
-        "scsi1": f"{line.place.cloudinit_storage}:cloudinit",
         "boot": "order=scsi0",
         "description": describe(human(line), identity),
     }
+    if line.customize is None:
+        params |= cloudinit_drive(line)
     if not build.tag_later:
         params["tags"] = building_tags(build, vmid)
     if line.place.pool:
@@ -120,6 +120,12 @@ def create_params(build: Build, vmid: int) -> dict[str, str | int]:
     if line.tpm is not None:
         params["tpmstate0"] = f"{line.place.storage}:1,version={line.tpm}"
     return params
+
+
+def cloudinit_drive(line: TemplateLine) -> dict[str, str]:
+    """The drive of a template's clones. A builder has none: of two seeds the guest takes either."""
+    # Debian's cloud kernel has no AHCI driver: on q35 an IDE or SATA drive would be invisible to cloud-init.
+    return {"scsi1": f"{line.place.cloudinit_storage}:cloudinit"}
 
 
 def building_tags(build: Build, vmid: int) -> str:

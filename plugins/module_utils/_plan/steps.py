@@ -67,7 +67,38 @@ class Build:
     """Tags go in a write of their own: these credentials may set them only once the VM is in its pool."""
 
     def describe(self) -> str:
-        return f"create VM {self.identity.vmid} for {self.line.subject} from {self.volid}, grow, convert to a template"
+        end = "grow" if self.line.customize is not None else "grow, convert to a template"
+        return f"create VM {self.identity.vmid} for {self.line.subject} from {self.volid}, {end}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Customise:
+    """Boot the VM that the plan's Build made, with a seed that tells it what to become, and wait until it is that."""
+
+    line: TemplateLine
+
+    def describe(self) -> str:
+        return f"boot the new VM of {self.line.subject} and customise it"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seal:
+    """Take out of the booted VM what no two clones may share, prove it, shut it down, and take its seed away."""
+
+    line: TemplateLine
+
+    def describe(self) -> str:
+        return f"seal the new VM of {self.line.subject} and shut it down"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Convert:
+    """Convert the VM that was customised to a template."""
+
+    line: TemplateLine
+
+    def describe(self) -> str:
+        return f"convert the new VM of {self.line.subject} to a template"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,7 @@ from .quirks import quirk_notes
 from .retention import GONE, plan_retention
 from .settings import config_changes, password_sides, place_notes, wants_password
 from .standing import Verdict, pins_generation, verdict
-from .steps import Build, Configure, Destroy, FetchImage, Publish, Retire
+from .steps import Build, Configure, Convert, Customise, Destroy, FetchImage, Publish, Retire, Seal
 from .template_checks import absence_refusals, build_refusals, choose_transfer, line_refusals
 from .unfinished import not_ours_to_end, plan_unfinished
 from .views import generation_view, identity_view
@@ -194,6 +194,8 @@ def _plan_build(task: _Task, reasons: tuple[str, ...], draft: Draft) -> None:
         tag_later=_tag_later(survey, vmid),
     )
     draft.steps.append(build)
+    if line.customize is not None:
+        draft.steps += [Customise(line=line), Seal(line=line), Convert(line=line)]
     draft.steps.append(Publish(line=line))
     current = survey.lines[line.key].current
     if current is not None:

@@ -13,6 +13,7 @@ from .._model.image import ResolvedImage
 from .._model.net import Net
 from .._model.template import Generation, LineActual, Survey, TemplateLine
 from .build import MIN_IMPORT, effective_bios, version_tuple
+from .customise_checks import customise_calls, customise_refusals
 from .plan import Refusal
 from .privileges import Call, Permissions, missing, zone_bridge
 from .quirks import quirk_refusals
@@ -49,7 +50,7 @@ def build_refusals(
 ) -> tuple[int | None, list[Refusal]]:
     """The VMID that a new build would take, and what stands in its way."""
     found = [*_storage_refusals(line, survey), *_image_storage_refusals(line, survey, source)]
-    found += [*_fit(line), *quirk_refusals(line)]
+    found += [*_fit(line), *quirk_refusals(line), *customise_refusals(line, survey)]
     vmid = _free_vmid(line, survey, taken, found)
     pool = line.place.pool
     # Without Pool.Audit a pool is not listed, and yet VMs can be made in it.
@@ -323,6 +324,7 @@ def _calls(line: TemplateLine, survey: Survey, source: ResolvedImage) -> Iterato
     yield Call(name="import", storage=place.image_storage, **common)
     for bridge in _bridges(line):
         yield Call(name="net", zone_bridge=bridge, **common)
+    yield from customise_calls(line)
     stored = survey.images.get((place.node, place.image_storage), ())
     if not any(source.digest.short in image.filename for image in stored):
         yield Call(name=choose_transfer(line, survey, source), storage=place.image_storage, **common)

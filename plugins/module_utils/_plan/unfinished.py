@@ -67,7 +67,12 @@ def _locked(line: TemplateLine, generation: Generation) -> Refusal:
 
 
 def _is_wanted(line: TemplateLine, actual: LineActual, generation: Generation, source: Source | None) -> bool:
-    """Whether an unfinished build is complete but for its publication, and still what the line asks for."""
+    """Whether an unfinished build is complete but for its publication, and still what the line asks for.
+
+    A restore that did not end was not asked for by the line: it may be older than the current generation.
+    """
+    if generation.identity.restored:
+        return False
     if generation.incomplete or generation.identity.recipe != recipe_digest(line):
         return False
     if line.pin is not None and not satisfies(line, generation):
