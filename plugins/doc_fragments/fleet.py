@@ -519,6 +519,70 @@ options:
       iso_storage:
         description: Where the seed of a builder lies while it boots. The default is C(image_storage).
         type: str
+      prove:
+        description:
+          - What a new generation has to prove before it is published. Clones of it are booted; their agents have to answer,
+            cloud-init has to end without errors, and what is said here has to hold. They are destroyed afterwards.
+          - When it does not hold, the generation is given up, the former one stays current, and the task fails with everything
+            that was found. Two clones must not have one machine-id or one host key.
+          - Guests without an agent get a degraded proof, and are marked so. They run, read their disk and send into their
+            network.
+          - It is no part of the recipe. Use M(homelab.proxmox.vm_template_prove) for a generation that exists.
+        type: dict
+        suboptions:
+          clones:
+            description: How many clones; 1 to 4.
+            type: int
+            default: 2
+          timeout:
+            description: Seconds until the agent answers, and again until cloud-init has ended.
+            type: int
+            default: 900
+          commands:
+            description: Shell commands that are run in each clone as root.
+            type: list
+            elements: dict
+            default: []
+            suboptions:
+              command:
+                description: The command.
+                type: str
+                required: true
+              status:
+                description: The exit status that it has to have.
+                type: int
+                default: 0
+              stdout:
+                description: A regular expression that its output has to match somewhere.
+                type: str
+          packages:
+            description: Packages that have to be installed.
+            type: list
+            elements: str
+            default: []
+          services:
+            description: Units of systemd that have to be active.
+            type: list
+            elements: str
+            default: []
+          ports:
+            description: TCP ports that something has to listen on.
+            type: list
+            elements: int
+            default: []
+          users:
+            description: Accounts that have to exist.
+            type: list
+            elements: str
+            default: []
+          failed_units:
+            description: Put up with failed units of systemd.
+            type: bool
+            default: false
+          keep_failed:
+            description: Leave the clones of a failed proof, and the template that they hang on, to be looked at.
+            type: bool
+            default: false
       hold:
         description:
           - Keep the current generation whatever the recipe, the vendor or C(keep) say; what is held back is said.

@@ -15,7 +15,7 @@ version_added: 0.1.0
 description:
   - Takes the lines that M(homelab.proxmox.vm_template_fleet) keeps, and removes the generations of all other lines, and
     those of the same lines on other nodes. What a declared line has on its declared nodes is never touched. Lines with
-    C(state=absent) count as not declared. Lines that only M(homelab.proxmox.vm_template) keeps have to be named as well.
+    C(state=absent) count as not declared. Lines that only M(homelab.proxmox.vm_template) keeps have to be named too.
   - Only what is proven to be made by this collection goes, which is a template whose identity block names its own VMID
     and whose disks are all base volumes, or an unfinished build whose run is gone. Clones made by hand inherit the
     block, and are left alone, converted to a template or not.

@@ -15,6 +15,7 @@ from tests.support.workbench import IMAGE, Bench
 Params = Mapping[str, t.Any]
 
 ACTION_DOORS: Mapping[str, str] = {
+    "vm_template_prove": "each run proves anew",
     "vm_template_rollback": "without a generation each run goes back by one",
 }
 """Doors that act instead of keeping something, each with the reason why a second run may act again."""
@@ -71,6 +72,12 @@ def build_twice(bench: Bench) -> None:
     build(bench)
     bench.build(disk={"size": "10G"})
     bench.later(hours=1)
+
+
+def prepare_proof(bench: Bench) -> None:
+    """A line, and guests that know who they are."""
+    build(bench)
+    bench.cluster.guest_setup.append(lambda vm, guest: guest.on("machine-id", out=f"machine-id {vm.vmid}\n"))
 
 
 def outdate(bench: Bench) -> None:
@@ -131,6 +138,44 @@ def build_fleet_and_images(bench: Bench) -> None:
     """Two lines, and two files that nothing was built from."""
     build_fleet(bench)
     store_two_builds(bench)
+
+
+BACKUP = {"line": "debian-13", "storage": "local"}
+
+
+def back_up(bench: Bench) -> None:
+    """A line whose generation was backed up, and one more generation since."""
+    build(bench)
+    assert bench.call("vm_template_backup", BACKUP)["changed"]
+    bench.build(disk={"size": "10G"})
+    bench.later(hours=1)
+
+
+def lose(bench: Bench) -> None:
+    """The generation that was backed up is gone."""
+    back_up(bench)
+    bench.server.call(bench.cluster._qm_destroy, {"node": "pve1", "vmid": 9000}, "root@pam")
+    bench.settle()
+
+
+def bundle(**options: t.Any) -> Callable[[Bench], Params]:
+    """Options of vm_template_bundle for the catalogue's image."""
+
+    def params(bench: Bench) -> Params:
+        return {**fleet({"line": "alpha"})(bench), "line": "alpha", "path": str(bench.folder / "alpha.tar"), **options}
+
+    return params
+
+
+def build_alpha(bench: Bench) -> None:
+    assert bench.call("vm_template_fleet", fleet({"line": "alpha"})(bench))["changed"]
+    bench.later(hours=1)
+
+
+def export(bench: Bench) -> None:
+    """A bundle of a line, with its image."""
+    build_alpha(bench)
+    assert bench.call("vm_template_bundle", bundle(include_image=True)(bench))["changed"]
 
 
 def grant(bench: Bench) -> None:
@@ -206,6 +251,71 @@ SCENARIOS = [
         prepare=build_fleet_and_images,
         keyed=True,
     ),
+    Scenario(door="vm_template_backup", about="first backup", params=lambda bench: BACKUP, prepare=build, keyed=True),
+    Scenario(
+        door="vm_template_backup",
+        about="the last one only, protected",
+        params=lambda bench: {**BACKUP, "keep": 1, "protected": True},
+        prepare=back_up,
+        keyed=True,
+    ),
+    Scenario(
+        door="vm_template_restore",
+        about="a lost generation",
+        params=lambda bench: {"line": "debian-13", "node": "pve1", "backup_storage": "local"},
+        prepare=lose,
+        keyed=True,
+    ),
+    Scenario(
+        door="vm_template_restore",
+        about="published",
+        params=lambda bench: {"line": "debian-13", "node": "pve1", "backup_storage": "local", "publish": True},
+        prepare=lose,
+        keyed=True,
+    ),
+    Scenario(
+        door="vm_template_restore",
+        about="there already",
+        params=lambda bench: {"line": "debian-13", "node": "pve1", "backup_storage": "local"},
+        prepare=back_up,
+        changes=False,
+    ),
+    Scenario(
+        door="vm_template_bundle",
+        about="a line",
+        params=bundle(),
+        prepare=build_alpha,
+        keyed=True,
+        here=True,
+    ),
+    Scenario(
+        door="vm_template_bundle",
+        about="a line with its image",
+        params=bundle(include_image=True),
+        prepare=build_alpha,
+        keyed=True,
+        here=True,
+    ),
+    Scenario(
+        door="vm_template_bundle_index",
+        about="one bundle",
+        params=lambda bench: {"folder": str(bench.folder)},
+        prepare=export,
+        keyed=True,
+        here=True,
+    ),
+    Scenario(
+        door="vm_template_bundle_import",
+        about="unsigned",
+        params=lambda bench: {
+            "path": str(bench.folder / "alpha.tar"),
+            "dest": str(bench.folder),
+            "allow_unsigned": True,
+        },
+        prepare=export,
+        keyed=True,
+        here=True,
+    ),
     Scenario(
         door="vm_template_info", about="two generations", params=lambda bench: {}, prepare=build_twice, changes=False
     ),
@@ -244,6 +354,13 @@ SCENARIOS = [
     Scenario(door="access", about="absent", params=lambda bench: {"state": "absent"}, prepare=grant),
     Scenario(door="preflight", about="fresh site", params=lambda bench: {"fail_on": "never"}, changes=False),
     Scenario(door="cloud_image_info", about="one entry", params=lambda bench: {"ids": ["debian-13"]}, changes=False),
+    Scenario(
+        door="vm_template_prove",
+        about="one clone",
+        params=lambda bench: {"line": "debian-13", "prove": {"clones": 1}},
+        prepare=prepare_proof,
+        keyed=True,
+    ),
     Scenario(
         door="vm_template_rollback",
         about="to the previous generation",

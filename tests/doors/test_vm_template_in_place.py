@@ -64,8 +64,8 @@ ELSEWHERE = {
     *("max_age", "adopt", "cipassword_update", "vmid", "vmid_range", "image_storage"),
     # What needs a new generation, or takes effect on one (test_vm_template_rebuild.py).
     *("storage", "cloudinit_storage", "pool", "disk", "bios", "efi", "tpm"),
-    # test_customise.py
-    *("customize", "iso_storage"),
+    # test_customise.py, test_prove.py
+    *("customize", "iso_storage", "prove"),
     # Its difference holds the identity's tags; it has a test of its own below.
     "tags",
     # What becomes of former generations (test_retention.py), and which one is current (test_rollback.py).

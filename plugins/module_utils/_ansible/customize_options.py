@@ -100,8 +100,20 @@ def customize_from(given: Mapping[str, t.Any] | None, problems: list[str]) -> Cu
 
 
 def _user(given: Mapping[str, t.Any]) -> User:
-    lists = ("groups", "sudo", "ssh_authorized_keys")
-    return User(**{key: tuple(value) if key in lists else value for key, value in given.items()})
+    return User(
+        name=given["name"],
+        gecos=given["gecos"],
+        uid=given["uid"],
+        primary_group=given["primary_group"],
+        groups=tuple(given["groups"]),
+        home=given["home"],
+        shell=given["shell"],
+        system=given["system"],
+        sudo=tuple(given["sudo"]),
+        lock_passwd=given["lock_passwd"],
+        passwd=given["passwd"],
+        ssh_authorized_keys=tuple(given["ssh_authorized_keys"]),
+    )
 
 
 def _file(given: Mapping[str, t.Any], option: str, problems: list[str]) -> File:

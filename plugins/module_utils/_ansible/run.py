@@ -70,6 +70,37 @@ def run(module: AnsibleModule, door: Door[D, A]) -> t.NoReturn:
         _fail(module, client, msg=str(error), **_error_fields(error))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalDoor(t.Generic[D, A]):
+    """A door that talks to no Proxmox VE: it reads and writes files where the module runs."""
+
+    desired: Callable[[Mapping[str, t.Any]], D]
+    read: Callable[[D], A]
+    plan: Callable[[D, A], Plan]
+    apply: Callable[[D, Plan], Outcome]
+
+
+def run_here(module: AnsibleModule, door: LocalDoor[D, A]) -> t.NoReturn:
+    """Lead one call through a door that talks to no server, the same way."""
+    try:
+        desired = door.desired(module.params)
+        plan = door.plan(desired, door.read(desired))
+        if plan.refusals:
+            refusals = [str(refusal) for refusal in plan.refusals]
+            _fail(module, None, msg=_together(refusals), refusals=refusals)
+        if module.check_mode or not plan.steps:
+            _exit(module, None, plan, plan.result)
+        outcome = door.apply(desired, plan)
+        _exit(module, None, plan, outcome.result, outcome.warnings)
+    except OptionProblems as problem:
+        _fail(module, None, msg=_together(list(problem.problems)), problems=list(problem.problems))
+    except ApplyFailed as failure:
+        text = _with_left(str(failure), failure.left)
+        _fail(module, None, msg=text, **_rest(failure), **_error_fields(failure.cause))
+    except ImageError as error:
+        _fail(module, None, msg=str(error), **_error_fields(error))
+
+
 def _plan(module: AnsibleModule, client: Client, door: Door[D, A], desired: D) -> Plan:
     plan = door.plan(desired, door.read(client, desired))
     if plan.refusals and not door.partial:
@@ -160,7 +191,11 @@ def open_client(params: Mapping[str, t.Any]) -> Client:
 
 
 def _exit(
-    module: AnsibleModule, client: Client, plan: Plan, result: Mapping[str, t.Any], warnings: tuple[str, ...] = ()
+    module: AnsibleModule,
+    client: Client | None,
+    plan: Plan,
+    result: Mapping[str, t.Any],
+    warnings: tuple[str, ...] = (),
 ) -> t.NoReturn:
     for text in (*plan.notes, *warnings):
         module.warn(text)
@@ -171,7 +206,9 @@ def _exit(
     if plan.refusals:
         refusals = [str(refusal) for refusal in plan.refusals]
         _fail(module, client, msg=_together(refusals), refusals=refusals, changed=plan.changed, **extra)
-    module.exit_json(changed=plan.changed, requests=client.counts(), **extra)
+    if client is not None:
+        extra["requests"] = client.counts()
+    module.exit_json(changed=plan.changed, **extra)
     raise AssertionError("unreachable: the module has ended")
 
 

@@ -35,10 +35,12 @@ def _place() -> str:
 
 
 def _start_time(pid: int) -> str:
-    """Field 22 of /proc/<pid>/stat: clock ticks since boot; empty when there is no such process."""
+    """Field 22 of /proc/<pid>/stat: clock ticks since boot; empty for a process that is not there or has ended."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
     # The second field, the command's name, may hold blanks and brackets.
-    return stat.rpartition(")")[2].split()[19]
+    rest = stat.rpartition(")")[2].split()
+    # Z and X: it has ended, and nobody has asked how. In a container without an init it stays so.
+    return "" if rest[0] in "ZX" else rest[19]

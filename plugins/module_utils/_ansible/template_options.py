@@ -25,6 +25,7 @@ from .._model.vm_config import MAX_NETS
 from .._plan.plan import OptionProblems
 from .customize_options import customize_from
 from .image_options import chosen_image
+from .proof_options import proof_from
 
 # PVE::JSONSchema's dns-name.
 _DNS_NAME = re.compile(r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?\.)*[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?")
@@ -56,12 +57,9 @@ def desired_line(params: Mapping[str, t.Any]) -> TemplateLine:
     place = _placement(params, absent, problem)
     settings, clears = _settings(params, problem)
     disk = _disk(params, problem)
-    if params["keep"] is not None and params["keep"] < 1:
-        problem("keep", params["keep"], "the current generation always stays. Give 1 or more, or leave it out")
     _names(params, problem)
     customize = None if absent else customize_from(params["customize"], problems)
-    if params["bios"] == "seabios" and (params["efi"] or params["tpm"]):
-        problem("bios", "seabios", "efi and tpm need UEFI. Set bios to ovmf, or leave it out")
+    prove = None if absent else proof_from(params["prove"], problems)
     if problems or image is None:
         raise OptionProblems(tuple(problems))
     return TemplateLine(
@@ -86,6 +84,7 @@ def desired_line(params: Mapping[str, t.Any]) -> TemplateLine:
         adopt=params["adopt"],
         keep=params["keep"],
         customize=customize,
+        prove=prove,
         hold=params["hold"],
         pin=params["pin"],
         absent=absent,
@@ -127,6 +126,10 @@ def _placement(params: Mapping[str, t.Any], absent: bool, problem: Problem) -> P
 
 
 def _names(params: Mapping[str, t.Any], problem: Problem) -> None:
+    if params["keep"] is not None and params["keep"] < 1:
+        problem("keep", params["keep"], "the current generation always stays. Give 1 or more, or leave it out")
+    if params["bios"] == "seabios" and (params["efi"] or params["tpm"]):
+        problem("bios", "seabios", "efi and tpm need UEFI. Set bios to ovmf, or leave it out")
     if params["pin"] is not None and not _PIN.fullmatch(params["pin"]):
         problem("pin", params["pin"], "name a generation, a vendor's build, or a digest as sha256:<hex>")
     name = params["name"] or params["line"]

@@ -9,6 +9,7 @@ from typing import Any
 
 from .customize_options import customize_options
 from .image_options import image_options
+from .proof_options import proof_options
 
 Spec = dict[str, dict[str, Any]]
 
@@ -24,6 +25,7 @@ def line_options() -> Spec:
         **_hardware_options(),
         **_cloud_init_options(),
         "customize": {"type": "dict", "options": customize_options()},
+        "prove": {"type": "dict", "options": proof_options()},
         "refresh": {"type": "str", "choices": ["never", "max_age", "always"], "default": "max_age"},
         "max_age": {"type": "int", "default": 30},
         "adopt": {"type": "bool", "default": False},

@@ -16,6 +16,7 @@ from .._plan.steps import (
     Customise,
     Destroy,
     FetchImage,
+    Prove,
     Publish,
     Release,
     RemoveImage,
@@ -56,7 +57,12 @@ def advice(
 
 
 def is_stale(error: Exception) -> bool:
-    """Whether what a plan was made of has changed: a config between read and write, or an image behind its sums."""
+    """Whether what a plan was made of has changed: a config between read and write, or an image behind its sums.
+
+    A VM that is gone was destroyed meanwhile, maybe by a run that did what this one wanted.
+    """
+    if isinstance(error, ApiError) and error.kind is Kind.NOT_FOUND and "/qemu/" in error.path:
+        return True
     if isinstance(error, ApiError | TaskFailed):
         return error.kind in (Kind.DIGEST_MISMATCH, Kind.CHECKSUM)
     return isinstance(error, DigestMismatch)
@@ -90,7 +96,8 @@ def _keeping(step: Step, vmid: int | None) -> dict[Kind, str]:
         told[Kind.NOT_SUPPORTED] = f"storage={place.storage!r}: it cannot hold a template. Name another storage"
         if place.vmid is not None:
             told[Kind.ALREADY_EXISTS] = (
-                f"vmid={place.vmid}: another client took it meanwhile. Choose a free one, or give vmid_range instead"
+                f"vmid={place.vmid}: another client took it meanwhile. Choose a free one, or give vmid_range instead; "
+                "if another run of this line has it, run again when that has ended"
             )
     return told
 
@@ -125,6 +132,6 @@ def _node(step: Step) -> str:
             return step.generation.row.node
         case Build() | Publish() | Retire() | Configure() | Adopt() | Settle() | Release():
             return step.line.place.node
-        case Customise() | Seal() | Convert():
+        case Customise() | Seal() | Convert() | Prove():
             return step.line.place.node
     return ""

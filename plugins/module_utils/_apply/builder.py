@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -30,8 +29,6 @@ BOOT_SECONDS = 900.0
 
 _LOOK_EVERY = 3.0
 _SHUTDOWN_SECONDS = 180
-_LOG = "/var/log/cloud-init-output.log"
-_TAIL = 2000
 
 
 class Builder:
@@ -111,11 +108,11 @@ class Builder:
             if progress.result == "done":
                 return
             if progress.result is not None:
-                raise GuestFailed(f"customising VM {self._vmid} failed: {self._tail()}")
-            if not progress.steps and self._cloud_init()[0] not in ("running", "not run", "not started"):
+                raise GuestFailed(f"customising VM {self._vmid} failed: {self._guest.tail()}")
+            if not progress.steps and self._guest.cloud_init()[0] not in ("running", "not run", "not started"):
                 # It was over before the first step began.
                 raise GuestFailed(
-                    f"cloud-init of VM {self._vmid} ended without beginning what was declared: {self._tail()}"
+                    f"cloud-init of VM {self._vmid} ended without beginning what was declared: {self._guest.tail()}"
                 )
             if progress.running and progress.running != shown:
                 shown = progress.running
@@ -124,27 +121,11 @@ class Builder:
 
     def _await_cloud_init(self) -> None:
         while True:
-            status, errors = self._cloud_init()
-            if status == "error":
+            status, errors = self._guest.cloud_init()
+            if status.startswith("error"):
                 raise GuestFailed(
-                    f"cloud-init of VM {self._vmid} ended with errors: {'; '.join(errors)}\n{self._tail()}"
+                    f"cloud-init of VM {self._vmid} ended with errors: {'; '.join(errors)}\n{self._guest.tail()}"
                 )
-            if status != "running":
+            if status not in ("running", "degraded running"):
                 return
             self._client.deadline.pause(_LOOK_EVERY, f"cloud-init of VM {self._vmid}")
-
-    def _cloud_init(self) -> tuple[str, list[str]]:
-        """What C(cloud-init status) says: its status and its errors."""
-        ended = self._guest.script("exec cloud-init status --format json", "cloud-init status")
-        try:
-            said = json.loads(ended.out)
-            return str(said["status"]), [str(error) for error in said.get("errors") or ()]
-        except (ValueError, KeyError, TypeError):
-            raise GuestFailed(
-                f"cloud-init of VM {self._vmid} does not say how it is: {ended.text or ended.status}"
-            ) from None
-
-    def _tail(self) -> str:
-        """The end of cloud-init's log."""
-        content = self._guest.read(_LOG) or b""
-        return content.decode("utf-8", "replace")[-_TAIL:].strip() or f"{_LOG} is empty"

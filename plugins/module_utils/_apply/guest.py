@@ -10,6 +10,7 @@ character per byte. So commands are given to C(/bin/sh) as input, in ASCII.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,10 @@ MAX_INPUT = 65536
 
 _PATIENCE = 60.0
 """Seconds for an agent that is silent for a while: it is restarted by package upgrades, or starved by a busy node."""
+
+
+_LOG = "/var/log/cloud-init-output.log"
+_TAIL = 2000
 
 
 class GuestFailed(ProxmoxError):
@@ -103,6 +108,22 @@ class Guest:
                 )
             self._client.deadline.pause(delay, f"{what} in VM {self._vmid}")
             delay = min(delay * 1.5, 5.0)
+
+    def cloud_init(self) -> tuple[str, list[str]]:
+        """What C(cloud-init status) says: its status and its errors. Raises GuestFailed when it says nothing."""
+        ended = self.script("exec cloud-init status --format json\n", "cloud-init status")
+        try:
+            said = json.loads(ended.out)
+            # Newer versions tell of recoverable errors in the extended status only.
+            return str(said.get("extended_status") or said["status"]), [str(one) for one in said.get("errors") or ()]
+        except (ValueError, KeyError, TypeError, AttributeError):
+            text = ended.text or f"it ended with status {ended.status}"
+            raise GuestFailed(f"cloud-init of VM {self._vmid} does not say how it is: {text}") from None
+
+    def tail(self) -> str:
+        """The end of cloud-init's log."""
+        content = self.read(_LOG) or b""
+        return content.decode("utf-8", "replace")[-_TAIL:].strip() or f"{_LOG} is empty"
 
     def _patiently(self, call: Callable[[], Any]) -> Any:
         """C(call) again while the agent is silent for a moment."""

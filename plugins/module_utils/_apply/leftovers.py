@@ -91,7 +91,7 @@ def unproven(client: Client, node: str, vmid: int, build: Identity) -> tuple[boo
     # Tags may have to wait for a second write; a build whose run ended before it has none. A clone under way to its
     # fixed VMID has inherited the tags of a current generation.
     state = tagged_state(config.tags.as_set())
-    return state in (State.BUILDING, None) or bool(config.template_is_complete(vmid)), ""
+    return state in (State.BUILDING, State.CANDIDATE, None) or bool(config.template_is_complete(vmid)), ""
 
 
 def _unseen(client: Client, node: str, vmid: int) -> str:

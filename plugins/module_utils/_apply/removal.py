@@ -24,10 +24,19 @@ class NotAsPlanned(ProxmoxError):
     """The server did what was asked and the result is not what the plan says."""
 
 
-def remove_vm(client: Client, node: str, vmid: int, identity: Identity) -> tuple[str, ...] | None:
+class Replaced(NotAsPlanned):
+    """A VMID has another VM than the plan saw. The plan has to be made again."""
+
+
+def remove_vm(
+    client: Client, node: str, vmid: int, identity: Identity, *, running: bool = False
+) -> tuple[str, ...] | None:
     """Destroy the VM that bears this identity, with its disks; returns the task's warnings.
 
-    None where there is no such VM any more. Raises NotAsPlanned for a VM that bears another identity or cannot be seen.
+    C(running): it is known to run, and is stopped first.
+
+    None where there is no such VM any more. Raises Replaced for a VM that bears another identity, NotAsPlanned for one
+    that cannot be seen.
     """
     try:
         config = VmConfig(client.get(api_path("nodes", node, "qemu", vmid, "config")))
@@ -39,9 +48,10 @@ def remove_vm(client: Client, node: str, vmid: int, identity: Identity) -> tuple
         return None
     found = read_identity(vmid, config.description)
     if not isinstance(found, Identity) or _origin(found) != _origin(identity):
-        raise NotAsPlanned(f"VM {vmid} on {node} is no longer what the plan saw; it was left alone")
+        raise Replaced(f"VM {vmid} on {node} is no longer what the plan saw; it was left alone")
     try:
-        warnings = _destroy(client, node, vmid)
+        warnings = _stop(client, node, vmid) if running else ()
+        warnings += _destroy(client, node, vmid)
     except ApiError as error:
         if error.kind is Kind.NOT_FOUND:
             return None
@@ -61,11 +71,14 @@ def _destroy(client: Client, node: str, vmid: int) -> tuple[str, ...]:
     except (ApiError, TaskFailed) as error:
         if error.kind is not Kind.RUNNING:
             raise
-    # A builder that was left in the middle: nothing in it is worth a shutdown.
-    stopped = client.retry_locked(
-        lambda: client.run("POST", f"{path}/status/stop", node=node, type="qmstop", id=vmid)
-    ).warnings
-    return (*stopped, *client.retry_locked(delete).warnings)
+    # A builder that was left in the middle.
+    return (*_stop(client, node, vmid), *client.retry_locked(delete).warnings)
+
+
+def _stop(client: Client, node: str, vmid: int) -> tuple[str, ...]:
+    """Switch it off: nothing in a builder or in a clone of a proof is worth a shutdown."""
+    path = api_path("nodes", node, "qemu", vmid, "status", "stop")
+    return client.retry_locked(lambda: client.run("POST", path, node=node, type="qmstop", id=vmid)).warnings
 
 
 def _remove_seed(client: Client, node: str, vmid: int, config: VmConfig) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from .._pve.errors import ProxmoxError
 from .advice import advice, is_stale
 from .outcome import ApplyFailed, Outcome, PartlyFailed
 from .progress import SILENCE, Progress
+from .removal import Replaced
 from .scheduler import Limits, Turns, run_all
 from .watching import Watch, WatchedFetcher
 from .work import Overtaken, Work
@@ -71,7 +72,7 @@ def _carry_out(work: Work, steps: Sequence[Step]) -> Outcome:
                 done=(*done, *work.partly),
                 left=work.clean_up(steps[number:], cause),
                 advice=advice(step, cause, identity=work.client.identity, vmid=work.vm.at),
-                stale=is_stale(cause) or isinstance(cause, Overtaken),
+                stale=is_stale(cause) or isinstance(cause, Overtaken | Replaced),
                 step=step,
             ) from cause
         done.append(step.describe())

@@ -63,6 +63,16 @@ class VmCalls:
         self.at = vmid
         self.client.retry_locked(put)
 
+    def write_if_there(self, node: str, vmid: int, changes: dict[str, str], *, digest: str | None) -> bool:
+        """The same; False for a VM that another run has destroyed meanwhile."""
+        try:
+            self.write(node, vmid, changes, digest=digest)
+        except ApiError as error:
+            if error.kind is Kind.NOT_FOUND:
+                return False
+            raise
+        return True
+
     def remove(self, node: str, vmid: int, identity: Identity) -> None:
         """Destroy the VM if it bears this identity still."""
         self.at = vmid

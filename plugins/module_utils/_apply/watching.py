@@ -21,6 +21,7 @@ from .._plan.steps import (
     Customise,
     Destroy,
     FetchImage,
+    Prove,
     Publish,
     Release,
     RemoveImage,
@@ -117,7 +118,7 @@ class Watch:
     def step(self, step: Step) -> Iterator[None]:
         """Tell of a step from its beginning to its end. One that may have to wait for its turn begins by itself."""
         self._step, self._begun, self._stage = step, False, ""
-        if not isinstance(step, FetchImage | Build | Customise | Settle):
+        if not isinstance(step, FetchImage | Build | Customise | Prove | Settle):
             self.begin()
         try:
             yield
@@ -217,6 +218,7 @@ _TITLES: Mapping[type, Callable[[Any], str]] = {
     Customise: lambda step: "customise it",
     Seal: lambda step: "seal it",
     Convert: lambda step: "convert it to a template",
+    Prove: lambda step: "prove that it boots",
     Publish: lambda step: f"publish VM {step.generation.vmid}" if step.generation else "publish it as current",
     Configure: lambda step: f"change VM {step.vmid}",
     Settle: lambda step: f"clone it to VM {step.vmid}",

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial, singledispatchmethod
+from itertools import islice
 from typing import Any
 
 from .._model.identity import (
@@ -16,8 +18,10 @@ from .._model.identity import (
     State,
     describe,
     human_text,
+    identity_tags,
     tag_value,
     tagged_state,
+    user_tags,
 )
 from .._model.template import TemplateLine
 from .._model.vm_config import VmConfig
@@ -32,6 +36,7 @@ from .._plan.steps import (
     Customise,
     Destroy,
     FetchImage,
+    Prove,
     Publish,
     Release,
     Retire,
@@ -46,12 +51,18 @@ from .._read.templates import line_rows
 from .builder import Builder
 from .images import put_image
 from .leftovers import not_removed, out_of_time, stays_of_image, stays_of_steps, unproven
+from .proof import Proof, ProofFailed
 from .removal import NotAsPlanned
 from .scheduler import Turns
 from .vm_calls import VmCalls
 from .watching import Watch, WatchedFetcher
 
 _GIB = 1024**3
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
 
 MAX_CLASHES = 50
 """How many VMIDs are tried when other clients, or guests that these credentials may not see, hold them."""
@@ -72,6 +83,7 @@ class Work:
         self.results = results
         self.vm = VmCalls(watch.client)
         self.partly: list[str] = []
+        self._unproved: tuple[str, ...] = ()
         self._published: set[str] = set()
         self._made: dict[str, tuple[Identity, VmConfig]] = {}
         self._open: tuple[TemplateLine, int, Identity] | None = None
@@ -148,12 +160,53 @@ class Work:
         return identity
 
     @do.register
-    def _publish(self, step: Publish) -> None:
+    def _prove(self, step: Prove) -> None:
         line = step.line
         if step.generation is not None:
             identity, config = step.generation.identity, step.generation.config
         else:
             identity, config = self._made[line.key]
+        if not step.record and tagged_state(config.tags.as_set()) is not State.CANDIDATE:
+            tags = identity_tags(identity, State.CANDIDATE) | user_tags(config.tags.as_set())
+            self.vm.write(line.place.node, identity.vmid, {"tags": ";".join(sorted(tags))}, digest=config.digest)
+            config = self.vm.config(line.place.node, identity.vmid)
+        with self.turns.heavy(line.place.node, line.place.storage):
+            self.watch.begin()
+            try:
+                said = Proof(self.vm, step, identity, config, tell=self.watch.note).hold(_now())
+            except ProofFailed as failure:
+                self._give_up(step, identity, config, failure)
+                raise
+        if step.record:
+            self._record(step, identity, config, said)
+        else:
+            self._made[line.key] = (replace(identity, proof=said), config)
+        self.results[line.key]["proof"] = said
+
+    def _give_up(self, step: Prove, identity: Identity, config: VmConfig, failure: ProofFailed) -> None:
+        """A generation that exists says that its proof failed; a candidate goes, unless its clones shall be seen."""
+        self._unproved = failure.left
+        if step.record:
+            self._record(step, identity, config, f"failed {_now()}: {failure}")
+        elif not failure.left:
+            self._made.pop(step.line.key, None)
+            self._open = (step.line, identity.vmid, identity)
+
+    def _record(self, step: Prove, identity: Identity, config: VmConfig, said: str) -> None:
+        """Write into the template what its proof came to."""
+        told = replace(identity, proof=said[:500])
+        text = describe(human_text(config.description), told)
+        self.vm.write(step.line.place.node, identity.vmid, {"description": text}, digest=config.digest)
+
+    @do.register
+    def _publish(self, step: Publish) -> None:
+        line = step.line
+        if line.key in self._made:
+            identity, config = self._made[line.key]
+        elif step.generation is not None:
+            identity, config = step.generation.identity, step.generation.config
+        else:
+            raise TypeError(f"{line.subject}: there is nothing to publish")
         identity = replace(identity, deadline="", withdrawn="")
         changes = {**step.changes, **publish_changes(line, identity, config)}
         if line.password is not None:
@@ -167,9 +220,9 @@ class Work:
     def _retire(self, step: Retire) -> None:
         generation = step.generation
         changes = retire_changes(step.line, generation, step.withdrawn)
-        self.vm.write(generation.row.node, generation.vmid, changes, digest=generation.config.digest)
+        there = self.vm.write_if_there(generation.row.node, generation.vmid, changes, digest=generation.config.digest)
         retired = self.results[step.line.key]["retired"]
-        if generation.vmid not in retired:
+        if there and generation.vmid not in retired:
             retired.append(generation.vmid)
 
     @do.register
@@ -232,9 +285,13 @@ class Work:
             "pool": line.place.pool or None,
         }
         path = api_path("nodes", node, "qemu", origin, "clone")
-        self.vm.warnings += self.client.retry_locked(
-            lambda: self.client.run("POST", path, params, node=node, type="qmclone", id=origin)
-        ).warnings
+        clone = partial(self.client.run, "POST", path, params, node=node, type="qmclone", id=origin)
+        try:
+            self.vm.warnings += self.client.retry_locked(clone).warnings
+        except (ApiError, TaskFailed) as error:
+            if error.kind is Kind.ALREADY_EXISTS:
+                self._open = None
+            raise
         self.partly.append(f"cloned VM {origin} to VM {step.vmid}")
 
     @do.register
@@ -249,16 +306,17 @@ class Work:
 
     def clean_up(self, pending: Sequence[Step], cause: Exception) -> tuple[str, ...]:
         """Remove the build that failed, if it is ours and worth nothing; returns what stays, in words."""
-        left = list(stays_of_image(pending[0], cause))
+        left = [*stays_of_image(pending[0], cause), *self._unproved]
         if self._open is not None:
             left += self._discard(*self._open, cause)
+            pending = [step for step in pending if not _is_of(step, self._open[1])]
         made = {key: identity.vmid for key, (identity, _config) in self._made.items()}
         return (*left, *stays_of_steps(pending, made, self._published))
 
     def _create(self, step: Build) -> int:
         place = step.line.place
         path = api_path("nodes", place.node, "qemu")
-        for vmid in _candidates(step):
+        for vmid in islice(step.candidates(), MAX_CLASHES + 1):
             self.vm.at = vmid
             self._open = (step.line, vmid, replace(step.identity, vmid=vmid))
             create = partial(
@@ -267,9 +325,10 @@ class Work:
             try:
                 result = self.client.retry_locked(create)
             except (ApiError, TaskFailed) as error:
-                if error.kind is not Kind.ALREADY_EXISTS or vmid == place.vmid:
+                if error.kind is Kind.ALREADY_EXISTS:
+                    self._open = None
+                if self._open is not None or vmid == place.vmid:
                     raise
-                self._open = None
                 continue
             self.vm.warnings += result.warnings
             return vmid
@@ -324,19 +383,13 @@ class Work:
         result["current"] = {**identity_view(identity), "name": changes["name"], "state": State.CURRENT.value}
 
 
-def _candidates(step: Build) -> Iterator[int]:
-    """The planned VMID, then the free ones of the range."""
-    yield step.identity.vmid
-    if step.identity.vmid == step.line.place.vmid:
-        return
-    first, last = step.line.place.vmid_range
-    free = (v for v in range(first, last + 1) if v not in step.taken and v != step.identity.vmid)
-    for _count, vmid in zip(range(MAX_CLASHES), free, strict=False):
-        yield vmid
-
-
 def _forget(result: dict[str, Any], vmid: int) -> None:
     for key in ("retired", "unfinished"):
         result[key] = [other for other in result[key] if other != vmid]
     if result["current"] and result["current"]["vmid"] == vmid:
         result["current"] = None
+
+
+def _is_of(step: Step, vmid: int) -> bool:
+    """Whether a step is to publish that VM, which is no more, or of which is said what is left."""
+    return isinstance(step, Publish) and step.generation is not None and step.generation.vmid == vmid

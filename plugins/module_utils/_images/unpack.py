@@ -44,6 +44,11 @@ def _silent(_stage: str, _done: int, _total: int | None) -> None:
     return None
 
 
+def file_key(digest: Digest) -> str:
+    """How the files of an image are called in a download directory, before their suffix; C(.part) is as it was got."""
+    return f"{digest.algorithm}-{digest.value[:40]}"
+
+
 def fetch(
     resolved: ResolvedImage,
     http: Http,
@@ -67,7 +72,7 @@ def fetch(
     except OSError as exc:
         raise WorkDirectory(f"{directory} cannot be made: {exc.strerror}") from exc
     clock = clock or SystemClock()
-    key = f"{resolved.digest.algorithm}-{resolved.digest.value[:40]}"
+    key = file_key(resolved.digest)
     job = _Job(
         resolved=resolved,
         source=source,

@@ -111,7 +111,7 @@ def to_back_up(
     candidates = [
         one
         for one in generations
-        if not one.incomplete
+        if not (one.incomplete or one.identity.deadline)
         and node in (None, one.row.node)
         and (one.identity.generation == generation if generation else one.state is State.CURRENT)
     ]

@@ -40,6 +40,8 @@ class Role(StrEnum):
     TEMPLATE = "template"
     BUILDER = "builder"
     CLONE = "clone"
+    PROOF = "proof"
+    """A clone that lives as long as the proof of its template."""
 
 
 class State(StrEnum):

@@ -13,6 +13,7 @@ from .cluster import Cluster, GuestRow
 from .customize import Customize
 from .identity import Identity, State
 from .image import CloudImage, Digest
+from .proof import ProofWish
 from .vm_config import VmConfig
 
 
@@ -95,6 +96,7 @@ class TemplateLine:
     keep: int | None = None
     """How many complete generations stay, the current one included; None keeps all."""
     customize: Customize | None = None
+    prove: ProofWish | None = None
     hold: bool = False
     """No new generation is made while there is a current one, and no former one goes."""
     pin: str | None = None
@@ -159,6 +161,7 @@ class LineActual:
     generations: tuple[Generation, ...] = ()
     """Newest first, without unfinished ones. Of two copies of one generation the one at the declared VMID is first."""
     unfinished: tuple[Unfinished, ...] = ()
+    """Builds, and clones that a proof has left."""
     foreign: tuple[ForeignVm, ...] = ()
     retired: tuple[GuestRow, ...] = ()
     """Templates that their tags call retired and whose config was not read: they are reported, nothing else."""

@@ -58,6 +58,9 @@ def plan_backup(wish: BackupWish, survey: BackupSurvey) -> Plan:
         steps.append(ProtectBackup(backup=existing, protected=bool(wish.protected)))
         before[existing.volid], after[existing.volid] = backup_view(existing), backup_view(shown)
         ours = [shown if one is existing else one for one in ours]
+        existing = shown
+    # What was asked for counts as the newest, however old it is.
+    ours.sort(key=lambda one: one.label == Label.of(chosen.identity), reverse=True)
     drops, kept = _retention(wish, ours, taken=existing is None)
     for drop in drops:
         steps.append(drop)
@@ -124,7 +127,7 @@ def _planned(wish: BackupWish, chosen: Generation) -> dict[str, Any]:
 def _retention(
     wish: BackupWish, ours: Sequence[Backup], *, taken: bool
 ) -> tuple[list[DropBackup], list[dict[str, Any]]]:
-    """What goes beyond C(keep), the one that is to be made counted first; what is protected stays beside them."""
+    """What goes beyond C(keep), the first ones staying; what is protected stays beside them and does not count."""
     if wish.keep is None:
         return [], []
     plain = [one for one in ours if not one.protected]
@@ -180,7 +183,7 @@ def _place_refusals(wish: BackupWish, survey: BackupSurvey, chosen: Generation) 
             option="generation",
             value=chosen.identity.generation,
             reason=f"VM {chosen.vmid} is locked ({chosen.config.lock})",
-            remedy=f"Run again when that operation has ended; a lock that nobody holds goes by: qm unlock {chosen.vmid}",
+            remedy=f"Run again when that operation has ended; a lock that nobody holds: qm unlock {chosen.vmid}",
         )
 
 

@@ -43,6 +43,16 @@ def customise_calls(line: TemplateLine) -> Iterator[Call]:
         yield Call(name=name, node=place.node, storage=place.iso_storage)
 
 
+def proof_calls(line: TemplateLine) -> Iterator[Call]:
+    """The API calls of a proof."""
+    if line.prove is None:
+        return
+    place = line.place
+    yield Call(name="clone", node=place.node, pool=place.pool, vmid=None, storage=place.storage)
+    for name in ("read_status", "start", "stop", "agent", "agent_exec", "agent_exec_status", "agent_read"):
+        yield Call(name=name, node=place.node, pool=place.pool, vmid=None)
+
+
 def _guest(line: TemplateLine) -> Iterator[Refusal]:
     customize, image = line.customize, line.image
     if customize is None:

@@ -86,6 +86,7 @@ class FinishRestore:
 
     line: TemplateLine
     generation: Generation
+    protection: bool
     publish: bool
 
     def describe(self) -> str:

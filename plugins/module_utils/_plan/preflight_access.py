@@ -63,7 +63,7 @@ def _enough(capability: str, wish: PreflightWish, facts: PreflightFacts, closed:
     """
     used = used_storages(wish, facts)
     open_ends = [_OPTION[kind] for kind in sorted(kinds_of((capability,))) if not used[kind]]
-    if not wish.networks and {"net", "clone"} & set(CAPABILITIES[capability]):
+    if not wish.networks and {"net", "clone", "restore_net"} & set(CAPABILITIES[capability]):
         open_ends.append("bridges")
     subject = f"capability {capability}"
     shut = [

@@ -78,6 +78,10 @@ _NETWORK_ACCESS: Need = (
     (Right(_NODE, "Sys.AccessNetwork"),),
     (Right("/", "Sys.Audit"), Right("/", "Sys.Modify")),
 )
+_READ_BACKUP: Need = (
+    (Right(_VM, "VM.Backup"), Right(_STORE, "Datastore.AllocateSpace")),
+    (Right(_STORE, "Datastore.Allocate"),),
+)
 _CONFIG_PRIVILEGES = (
     "VM.Config.Options",
     "VM.Config.Memory",
@@ -225,6 +229,36 @@ _COMMON: Mapping[str, CallNeeds] = {
         storage=Kind.BACKUP_STORAGE,
         checked=_any(_STORE, "Datastore.Audit", "Datastore.AllocateSpace"),
     ),
+    "backup_delete": CallNeeds(
+        endpoint=f"DELETE {_CONTENT}/{{volume}}",
+        storage=Kind.BACKUP_STORAGE,
+        unlisted=(*_all(_STORE, "Datastore.AllocateSpace"), *_all(_VM, "VM.Backup")),
+        origin="measured: HTTP 403 without either",
+    ),
+    "backup_change": CallNeeds(
+        endpoint=f"PUT {_CONTENT}/{{volume}}",
+        storage=Kind.BACKUP_STORAGE,
+        unlisted=(_READ_BACKUP,),
+        origin="You need read access for the volume.; pve-storage PVE::Storage check_volume_access",
+    ),
+    "backup_config": CallNeeds(
+        endpoint="GET /nodes/{node}/vzdump/extractconfig",
+        storage=Kind.BACKUP_STORAGE,
+        unlisted=(_READ_BACKUP,),
+        origin="The user needs 'VM.Backup' permissions on the backed up guest ID, and 'Datastore.AllocateSpace' on "
+        "the backup storage.; pve-storage PVE::Storage check_volume_access",
+    ),
+    "restore": CallNeeds(
+        endpoint="POST /nodes/{node}/qemu",
+        storage=Kind.DISK_STORAGE,
+        unlisted=(*_all(_VM, "VM.Allocate", "VM.Config.Options"), *_all(_STORE, "Datastore.AllocateSpace")),
+        origin="You need 'VM.Allocate' permissions on /vms/{vmid} or on the VM pool /pool/{pool}; " + _CONFIG_ORIGIN,
+    ),
+    "restore_net": CallNeeds(
+        endpoint="POST /nodes/{node}/qemu",
+        unlisted=_all(_BRIDGE, "SDN.Use"),
+        origin="qemu-server PVE::QemuServer check_restore_permissions, of the networks in the archived config",
+    ),
 }
 
 _AGENT_8: Mapping[str, str] = {
@@ -277,7 +311,10 @@ CAPABILITIES: Mapping[str, tuple[str, ...]] = {
     "customise": (*_BUILD, *_BOOT, *_EXEC, "agent_write", "read_pending"),
     "prove": (*_READ, *_CLONE, *_BOOT, *_EXEC),
     "clones": (*_READ, *_CLONE, *_BOOT, "read_pending", "cloudinit_regenerate", "cloudinit_dump"),
-    "backup": ("see_vm", "see_storage", "read_vm", "backup", "backup_prune", "backup_list"),
+    "backup": (
+        *("see_vm", "see_storage", "read_vm", "backup", "backup_prune", "backup_list"),
+        *("backup_delete", "backup_change", "backup_config", "restore", "restore_net", "config", "destroy"),
+    ),
 }
 """What a person may want to do, to the calls it takes."""
 

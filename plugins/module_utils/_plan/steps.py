@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from .._model.identity import Identity
 from .._model.image import CloudImage, ResolvedImage
+from .._model.proof import ProofWish
 from .._model.template import Generation, TemplateLine
 
 
@@ -70,6 +71,14 @@ class Build:
         end = "grow" if self.line.customize is not None else "grow, convert to a template"
         return f"create VM {self.identity.vmid} for {self.line.subject} from {self.volid}, {end}"
 
+    def candidates(self) -> Iterator[int]:
+        """The planned VMID, then the free ones of the range; a fixed one has no other."""
+        yield self.identity.vmid
+        place = self.line.place
+        if self.identity.vmid != place.vmid:
+            first, last = place.vmid_range
+            yield from (v for v in range(first, last + 1) if v not in self.taken and v != self.identity.vmid)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Customise:
@@ -99,6 +108,26 @@ class Convert:
 
     def describe(self) -> str:
         return f"convert the new VM of {self.line.subject} to a template"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prove:
+    """Clone a template, boot the clones, look at them, and destroy them again."""
+
+    line: TemplateLine
+    wish: ProofWish
+    taken: frozenset[int]
+    """VMIDs that the clones cannot have."""
+    owner: tuple[str, str]
+    """Run and deadline, for whoever finds the clones when this run is gone."""
+    generation: Generation | None = None
+    """None: the generation that the plan's Build of this line made."""
+    record: bool = False
+    """Write the result into the template's identity at once; a generation that is published next says it then."""
+
+    def describe(self) -> str:
+        which = f"VM {self.generation.vmid}" if self.generation else "the new generation"
+        return f"prove that {self.wish.clones} clones of {which} of {self.line.subject} boot"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 from .._model.identity import TAG_GENERATION, Identity, Role, State, tag_value
 from .._model.image import ResolvedImage
+from .._model.proof import ProofWish
 from .._model.recipe import RECIPE_SCHEMA, recipe_digest
 from .._model.template import Generation, LineActual, Survey, TemplateLine
 from .adoption import adoption
@@ -27,7 +28,7 @@ from .quirks import quirk_notes
 from .retention import GONE, plan_retention
 from .settings import config_changes, password_sides, place_notes, wants_password
 from .standing import Verdict, pins_generation, verdict
-from .steps import Build, Configure, Convert, Customise, Destroy, FetchImage, Publish, Retire, Seal
+from .steps import Build, Configure, Convert, Customise, Destroy, FetchImage, Prove, Publish, Retire, Seal
 from .template_checks import absence_refusals, build_refusals, choose_transfer, line_refusals
 from .unfinished import not_ours_to_end, plan_unfinished
 from .views import generation_view, identity_view
@@ -110,8 +111,11 @@ def _plan_line(line: TemplateLine, survey: Survey, source: Source | None, run: R
         _plan_adoption(line, actual, run, draft)
         return draft
     if resumed is not None:
+        task = _Task(line, survey, source, run, taken)
+        if line.prove is not None and not resumed.identity.proof:
+            draft.steps.append(_prove(task, line.prove, resumed))
         _publish(line, actual, resumed, draft)
-        _plan_former(_Task(line, survey, source, run, taken), Verdict(stays=resumed), draft)
+        _plan_former(task, Verdict(stays=resumed), draft)
         return draft
     found = verdict(line, actual, source)
     draft.notes += found.notes
@@ -196,12 +200,24 @@ def _plan_build(task: _Task, reasons: tuple[str, ...], draft: Draft) -> None:
     draft.steps.append(build)
     if line.customize is not None:
         draft.steps += [Customise(line=line), Seal(line=line), Convert(line=line)]
+    if line.prove is not None:
+        draft.steps.append(_prove(task, line.prove))
     draft.steps.append(Publish(line=line))
     current = survey.lines[line.key].current
     if current is not None:
         draft.before.update(generation_view(current))
     draft.after.update(
         {**identity_view(identity), "name": line.name, "state": State.CURRENT.value, "reasons": list(reasons)}
+    )
+
+
+def _prove(task: _Task, wish: ProofWish, generation: Generation | None = None) -> Prove:
+    return Prove(
+        line=task.line,
+        wish=wish,
+        taken=frozenset(task.taken),
+        owner=(task.run.id, task.run.deadline),
+        generation=generation,
     )
 
 

@@ -13,7 +13,7 @@ from .._model.image import ResolvedImage
 from .._model.net import Net
 from .._model.template import Generation, LineActual, Survey, TemplateLine
 from .build import MIN_IMPORT, effective_bios, version_tuple
-from .customise_checks import customise_calls, customise_refusals
+from .customise_checks import customise_calls, customise_refusals, proof_calls
 from .plan import Refusal
 from .privileges import Call, Permissions, missing, zone_bridge
 from .quirks import quirk_refusals
@@ -325,6 +325,7 @@ def _calls(line: TemplateLine, survey: Survey, source: ResolvedImage) -> Iterato
     for bridge in _bridges(line):
         yield Call(name="net", zone_bridge=bridge, **common)
     yield from customise_calls(line)
+    yield from proof_calls(line)
     stored = survey.images.get((place.node, place.image_storage), ())
     if not any(source.digest.short in image.filename for image in stored):
         yield Call(name=choose_transfer(line, survey, source), storage=place.image_storage, **common)

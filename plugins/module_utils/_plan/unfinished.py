@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from .._model.identity import Role
 from .._model.image import ResolvedImage
 from .._model.recipe import recipe_digest
 from .._model.template import Generation, LineActual, TemplateLine, Unfinished
@@ -72,6 +73,8 @@ def _is_wanted(line: TemplateLine, actual: LineActual, generation: Generation, s
     A restore that did not end was not asked for by the line: it may be older than the current generation.
     """
     if generation.identity.restored:
+        return False
+    if generation.identity.role is Role.PROOF:
         return False
     if generation.incomplete or generation.identity.recipe != recipe_digest(line):
         return False

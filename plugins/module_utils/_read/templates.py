@@ -36,6 +36,9 @@ from .._pve.client import api_path
 from .._pve.errors import ApiError, Kind
 from .cluster import Reader, read_images, read_permissions, read_version
 
+_PROOF = re.compile(r"-proof-\d{14}-\d$")
+_UNDER_WAY = (State.BUILDING, State.CANDIDATE)
+
 READERS = 8
 """Config reads in flight; a real node answers with three workers (MAX_WORKERS of pveproxy)."""
 
@@ -93,10 +96,11 @@ def _read_config(reader: Reader, row: GuestRow) -> VmConfig | None:
 def line_rows(line: TemplateLine, cluster: Cluster) -> list[GuestRow]:
     """The VMs on the line's node that carry the line's tag, newest generation first.
 
-    A build whose tags had to wait for a second write, and whose run ended before it, is known by its name.
+    A build whose tags had to wait for a second write, and whose run ended before it, is known by its name; so is a
+    clone that a proof has left.
     """
     tag = TAG_LINE + line.line
-    untagged = re.compile(re.escape(line.name) + r"-\d{14}")
+    untagged = re.compile(re.escape(line.name) + r"(?:-proof)?-\d{14}(?:-\d)?")
     here = [
         row
         for row in cluster.guests.values()
@@ -124,7 +128,7 @@ def _to_read(line: TemplateLine, cluster: Cluster) -> set[int]:
     wanted = set()
     for row in rows:
         generation = tag_value(row.tags, TAG_GENERATION)
-        if row.vmid == line.place.vmid:
+        if row.vmid == line.place.vmid or _PROOF.search(row.name):
             wanted.add(row.vmid)
         if not row.template and generation in originals:
             continue
@@ -161,7 +165,7 @@ def _line_actual(
         found = judge(row, configs[row.vmid], line.line)
         if isinstance(found, Foreign):
             foreign.append(ForeignVm(row=row, reason=found.reason))
-        elif found.state is State.BUILDING or (found.incomplete and found.state is not State.RETIRED):
+        elif found.identity.role is Role.PROOF or found.state in _UNDER_WAY or (found.incomplete and found.state is not State.RETIRED):
             unfinished.append(read_unfinished(reader, found, is_gone))
         else:
             generations.append(found)
@@ -245,7 +249,7 @@ def judge(row: GuestRow, config: VmConfig, line: str | None = None) -> Generatio
         return Foreign("it has the line's tag or name, and no identity block")
     if isinstance(identity, Foreign):
         return identity
-    if identity.role is not Role.TEMPLATE:
+    if identity.role not in (Role.TEMPLATE, Role.PROOF):
         return Foreign(f"its identity block says that it is a {identity.role}")
     if line is not None and identity.line != line:
         return Foreign(f"its identity block belongs to line {identity.line}")

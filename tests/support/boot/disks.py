@@ -82,6 +82,26 @@ class DisksMixin:
         except ToolError as exc:
             raise TaskError(f"copy failed: {exc}") from exc
 
+    def keep_data(self, vm: Vm, archive: Path) -> None:
+        for key, volid, _props in vm.drives(cdrom=False):
+            source = self.volume(volid, vm.node)
+            if source is not None and source.path is not None:
+                form, origin, goal = images.probe(source.path).format, source.path, beside(archive, key)
+                self.copied(lambda f=form, o=origin, g=goal: run("qemu-img", "convert", "-f", f, "-O", "qcow2", o, g))
+
+    def bring_data(self, volid: str, node: str, archive: Path, key: str) -> None:
+        target, origin = self.volume(volid, node), beside(archive, key)
+        if target is not None and target.path is not None and origin.exists():
+            form, goal = self.form(target, volid), target.path
+            self.copied(lambda: run("qemu-img", "convert", "-n", "-f", "qcow2", "-O", form, origin, goal))
+
+    @staticmethod
+    def copied(copy: t.Callable[[], object]) -> None:
+        try:
+            slow(copy)
+        except ToolError as exc:
+            raise TaskError(f"copy failed: {exc}") from exc
+
     def make_base(self, volid: str, node: str) -> tuple[str, str | None]:
         new, line = super().make_base(volid, node)
         volume = self.volume(new, node)
@@ -115,3 +135,8 @@ class DisksMixin:
                     cidata.write_drive(vm.cloudinit, volume.path, self.form(volume, volid))
                 except cidata.TooBig as exc:
                     raise TaskError(str(exc)) from exc
+
+
+def beside(archive: Path, key: str) -> Path:
+    """Where the lab keeps the data of a disk that is in an archive."""
+    return archive.with_name(f"{archive.name}.{key}.qcow2")

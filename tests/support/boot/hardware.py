@@ -20,9 +20,8 @@ from fakepve.lxc import split_props
 from ..pve.vm import NET, Vm, boot_devices
 from .tools import accelerator
 
-# QEMU's user network gives its first guest this address.
-GUEST_NETWORK = ipaddress.ip_network("10.0.2.0/24")
-GUEST_ADDRESS = ipaddress.ip_address("10.0.2.15")
+# QEMU's user network, its router and resolver, and the address that its DHCP server gives.
+USUAL = ("10.0.2.0/24", "10.0.2.2", "10.0.2.3", "10.0.2.15")
 MODELS = {"virtio": "virtio-net-pci"}
 SLOT = re.compile(r"([a-z]+)(\d+)")
 
@@ -166,11 +165,10 @@ def nic_options(config: t.Mapping[str, t.Any], key: str, order: t.Sequence[str],
 def addresses(ipconfig: str) -> tuple[str, str, str, str]:
     """(network, router, resolver, guest) so that a static address of the config is reachable; else QEMU's."""
     props = split_props("x," + ipconfig)[1]
-    static = props.get("ip", "dhcp")
-    network, guest = GUEST_NETWORK, GUEST_ADDRESS
-    if static != "dhcp":
-        interface = ipaddress.ip_interface(static)
-        network, guest = interface.network, interface.ip
+    if props.get("ip", "dhcp") == "dhcp":
+        return USUAL
+    interface = ipaddress.ip_interface(props["ip"])
+    network, guest = interface.network, interface.ip
     free = (address for address in network.hosts() if str(address) not in (str(guest), props.get("gw")))
     host = props.get("gw") or str(next(free))
     return str(network), host, str(next(free)), str(guest)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -54,13 +55,13 @@ def images(suite: str = SUITE, *, home: Path = HOME) -> Images:
 
 
 def _build(suite: str, folder: Path) -> None:
-    # Outside of the checkout: another user's namespace may not be able to enter a home directory.
-    with tempfile.TemporaryDirectory(prefix="lab-image-") as work:
+    for old in folder.parent.glob("*/"):
+        shutil.rmtree(old)
+    # A user namespace may not be able to enter a home directory; for root, /tmp may be too small.
+    with tempfile.TemporaryDirectory(prefix="lab-image-", dir=None if os.geteuid() else folder.parent) as work:
         Path(work).chmod(0o777)
         run("sh", HERE / SCRIPTS[0], suite, work, seconds=LIMIT)
-        for old in folder.parent.glob("*/"):
-            shutil.rmtree(old)
-        # Not moved: the last step is a rename within one file system.
+        # The last step is a rename within one file system: what is there is whole.
         half = folder.with_suffix(".part")
         shutil.copytree(work, half)
         half.rename(folder)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import typing as t
@@ -29,8 +30,8 @@ class LabCluster(AgentMixin, PowerMixin, DisksMixin, FreezerMixin, FakeCluster):
     """FakeCluster with disks that are files, a QEMU process per running VM, and agent calls that reach the guest.
 
     ``home``: a folder for the disks, removed at the end (default: a new one below build/lab). ``logs``: a folder for
-    the serial ports' output, kept. ``restrict``: guests reach nothing outside. ``patience``: shutdown time-outs of
-    callers are stretched by it, since guests without KVM take their time.
+    the serial ports' output, which the next lab empties (default: build/lab/serial). ``restrict``: guests reach nothing
+    outside. ``patience``: shutdown time-outs of callers are stretched by it, since guests without KVM take their time.
 
     Not modelled: snapshots, backups with their data, hotplug, changing CD-ROMs of a running VM, firewalls.
     """
@@ -40,9 +41,12 @@ class LabCluster(AgentMixin, PowerMixin, DisksMixin, FreezerMixin, FakeCluster):
         **options: t.Any,
     ) -> None:  # fmt: skip
         HOME.mkdir(parents=True, exist_ok=True)
-        self.home = home or Path(tempfile.mkdtemp(prefix="run-", dir=HOME))
+        remove_left_behind(HOME)
+        self.home = home or Path(tempfile.mkdtemp(prefix=f"run-{os.getpid()}-", dir=HOME))
         self.logs = logs or HOME / "serial"
         self.logs.mkdir(parents=True, exist_ok=True)
+        for old in self.logs.glob("*.log"):
+            old.unlink()
         self.restrict = restrict
         self.patience = patience
         super().__init__(**options)
@@ -77,6 +81,14 @@ class LabCluster(AgentMixin, PowerMixin, DisksMixin, FreezerMixin, FakeCluster):
             self.machines.popitem()[1].kill()
         shutil.rmtree(self.home, ignore_errors=True)
         super().close()
+
+
+def remove_left_behind(home: Path) -> None:
+    """Remove the disks of labs whose process was killed."""
+    for folder in home.glob("run-*-*"):
+        pid = folder.name.split("-")[1]
+        if not Path("/proc", pid).exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _threaded(body: t.Callable[[list[str]], t.Coroutine[t.Any, t.Any, None]]) -> t.Any:

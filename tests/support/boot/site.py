@@ -12,6 +12,8 @@ import typing as t
 from dataclasses import dataclass
 from pathlib import Path
 
+import requests
+
 from ..door import call
 from ..pve import Server
 from ..pve_client import Api
@@ -95,13 +97,13 @@ class BootSite:
 
     def execute(self, vmid: int, *argv: str) -> Done:
         """Run a program in the guest through the API and wait for its end."""
-        path = f"/nodes/{NODE}/qemu/{vmid}/agent"
         end = time.monotonic() + BOOT_LIMIT
-        pid = self.patient("POST", f"{path}/exec", end, command=list(argv))["pid"]
+        pid = self.agent(vmid, "POST", "exec", command=list(argv))["pid"]
         while True:
-            status = self.patient("GET", f"{path}/exec-status", end, pid=pid)
+            status = self.agent(vmid, "GET", "exec-status", pid=pid)
             if status["exited"]:
                 return Done(status.get("exitcode", -1), status.get("out-data", ""), status.get("err-data", ""))
+            assert time.monotonic() < end, f"{argv} still runs in VM {vmid}"
             time.sleep(PAUSE)
 
     def shell(self, vmid: int, script: str) -> str:
@@ -110,14 +112,19 @@ class BootSite:
         assert done.status == 0, (script, done)
         return done.out.strip()
 
-    def patient(self, method: str, path: str, end: float, **params: t.Any) -> t.Any:
-        """An agent call; a busy guest may let the server's ping of three seconds time out."""
+    def agent(self, vmid: int, method: str, command: str, /, **params: t.Any) -> t.Any:
+        """The data of an agent call, which must succeed."""
+        reply = self.ask(vmid, method, command, **params)
+        assert reply.status_code == 200, (command, reply.reason, reply.text)
+        return reply.json()["data"]
+
+    def ask(self, vmid: int, method: str, command: str, /, **params: t.Any) -> requests.Response:
+        """An agent call, repeated while a busy guest misses the ping of three seconds that the server sends first."""
+        end = time.monotonic() + BOOT_LIMIT
         while True:
-            reply = self.api(method, path, **params)
-            if reply.status_code == 200:
-                return reply.json()["data"]
-            assert "QEMU guest agent is not running" in reply.text, reply.text
-            assert time.monotonic() < end, reply.text
+            reply = self.api(method, f"/nodes/{NODE}/qemu/{vmid}/agent/{command}", **params)
+            if "QEMU guest agent is not running" not in reply.text or time.monotonic() > end:
+                return reply
             time.sleep(PAUSE)
 
     def cloud_init(self, vmid: int) -> dict[str, t.Any]:

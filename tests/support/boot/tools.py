@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import shutil
 import subprocess
 import tempfile
@@ -39,6 +40,8 @@ def missing() -> list[str]:
     found = {package for program, package in PROGRAMS.items() if shutil.which(program) is None}
     if not BOOT_IMAGE.exists():
         found.add("grub-pc-bin")
+    if os.geteuid() and shutil.which("newuidmap") is None:
+        found.add("uidmap")
     return sorted(found)
 
 

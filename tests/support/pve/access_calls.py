@@ -187,6 +187,11 @@ def read_volume(scope: Scope) -> str | None:
     return None
 
 
+def read_archive(scope: Scope) -> str | None:
+    need_for_volume(scope, None, str(scope.values["volume"]))
+    return None
+
+
 def _volid(scope: Scope) -> str:
     volume = str(scope.values["volume"])
     return volume if ":" in volume else f"{scope.values['storage']}:{volume}"
@@ -222,6 +227,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("DELETE", VM): root_only,
     ("POST", f"{VM}/snapshot/{{snapname}}/rollback"): rollback,
     ("POST", "/nodes/{node}/vzdump"): vzdump,
+    ("GET", "/nodes/{node}/vzdump/extractconfig"): read_archive,
     ("GET", CONTENT): read_volume,
     ("PUT", CONTENT): read_volume,
     ("DELETE", CONTENT): delete_volume,

@@ -323,7 +323,7 @@ def listed(store: dict[str, t.Any], volid: str, volume: Volume) -> dict[str, t.A
     if volume.content == "backup":
         row["subtype"] = "qemu"
         if volume.notes is not None:
-            row["notes"] = volume.notes
+            row["notes"] = volume.notes.partition("\n")[0]
         if volume.protected:
             row["protected"] = 1
     return row

@@ -70,6 +70,8 @@ def install(cluster: t.Any) -> None:
             return await start(node, kind, ident, user, body)
         if plan.release is None:
             half_made = int(str(ident)) if kind == "qmcreate" else None
+            if kind == "qmrestore":
+                body = _half_restored(cluster, plan, body, int(str(ident)))
             return await start(node, kind, ident, user, _failing(cluster, plan, body, half_made))
         patience, cluster.inline_wait = cluster.inline_wait, 0
         try:
@@ -97,6 +99,20 @@ def _failing(cluster: t.Any, plan: TaskPlan, body: Body, half_made: int | None) 
             raise TaskError(plan.exit_status)
 
     return fail
+
+
+def _half_restored(cluster: t.Any, plan: TaskPlan, body: Body, vmid: int) -> Body:
+    """A restore that fails takes its lock away and leaves the VM; one whose worker dies leaves both."""
+    if plan.run:
+        return body
+    plan.run = True
+
+    async def leave(log: list[str]) -> None:
+        if vmid not in plan.known and not plan.crash:
+            cluster.vms[vmid].config.pop("lock", None)
+            log.append(f"VM {vmid} state is NOT cleaned up.")
+
+    return leave
 
 
 def _waiting(release: asyncio.Event, body: Body) -> Body:

@@ -151,7 +151,8 @@ class TransferMixin:
             log.append("calculating checksum of existing file...OK, got correct file already, no need to download")
             return
         path = self.place(storage, node, volname)
-        part = path.with_name(path.name + ".part")
+        # A file for each task, as there (recorded): the same image may be on its way twice.
+        part = path.with_name(f"{path.name}.tmp_dwnl.{secrets.token_hex(8)}")
         try:
             self.fetch(v, part, shown, log)
             if algorithm:

@@ -1,0 +1,12 @@
+# Copyright (c) 2026, the homelab.proxmox contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module of the same name, with its progress shown while it runs."""
+
+from __future__ import annotations
+
+from ..plugin_utils.live import LiveAction
+
+
+class ActionModule(LiveAction):
+    """What it does is documented with the module."""

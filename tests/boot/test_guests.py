@@ -1,0 +1,210 @@
+# Copyright (c) 2026, the homelab.proxmox contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Guests that really boot: from an image through a template to a clone, all of it through the API. Two boots."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+import urllib.parse
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.support.boot.freezer import Frozen
+from tests.support.boot.site import BOOT_LIMIT, NODE, BootSite
+
+QEMU = f"/nodes/{NODE}/qemu"
+GIB = 1024**3
+CLONE, PLAIN = 201, 202
+ADDRESS = "10.99.0.71"
+
+
+@pytest.fixture(scope="module")
+def template(site: BootSite) -> int:
+    """The VMID of the template on a directory storage."""
+    return site.template(disk={"size": "3G"})
+
+
+@pytest.fixture(scope="module")
+def clone(site: BootSite, template: int) -> int:
+    """A linked clone with a user, a key, a static address and a larger disk, booted until cloud-init is done."""
+    site.api.done("POST", f"{QEMU}/{template}/clone", newid=CLONE, name="web-1")
+    site.api.done("PUT", f"{QEMU}/{CLONE}/resize", disk="scsi0", size="4G")
+    site.api.ok(
+        "PUT", f"{QEMU}/{CLONE}/config", ciuser="ops", sshkeys=quoted(site.public_key), searchdomain="lab.test",
+        nameserver="10.99.0.2", ipconfig0=f"ip={ADDRESS}/24,gw=10.99.0.1",
+    )  # fmt: skip
+    site.api.done("POST", f"{QEMU}/{CLONE}/status/start")
+    site.wait_for_agent(CLONE)
+    return CLONE
+
+
+@pytest.fixture(scope="module")
+def status(site: BootSite, clone: int) -> dict[str, t.Any]:
+    """What cloud-init says when it is done."""
+    return site.cloud_init(clone)
+
+
+@pytest.fixture(scope="module")
+def frozen(site: BootSite, clone: int, status: dict[str, t.Any]) -> Frozen:
+    """The clone as it is after cloud-init."""
+    return site.lab.freeze(clone)
+
+
+def quoted(key: str) -> str:
+    """A key as the API takes it: percent-encoded once more."""
+    return urllib.parse.quote(key, safe="")
+
+
+def message(reply: requests.Response) -> str:
+    """What a refusal says."""
+    return str(reply.json()["message"]).rstrip("\n")
+
+
+def stopped(site: BootSite, vmid: int) -> bool:
+    """Is the VM stopped, at the latest after the longest that a shutdown may take?"""
+    end = time.monotonic() + BOOT_LIMIT
+    while time.monotonic() < end:
+        if site.api.ok("GET", f"{QEMU}/{vmid}/status/current")["status"] == "stopped":
+            return True
+        time.sleep(1)
+    return False
+
+
+# ------------------------------------------------------------ what was declared
+
+
+def test_cloud_init_is_done_without_errors(status: dict[str, t.Any]) -> None:
+    assert (status["status"], status["errors"]) == ("done", [])
+    assert status["datasource"] == "nocloud"
+
+
+def test_the_guest_is_what_its_config_says(site: BootSite, clone: int, status: dict[str, t.Any]) -> None:
+    assert site.shell(clone, "hostname; hostname -f").split() == ["web-1", "web-1.lab.test"]
+    assert site.shell(clone, "cat /home/ops/.ssh/authorized_keys") == site.public_key
+    identity = site.shell(clone, "cat /sys/class/dmi/id/product_uuid; cat /etc/machine-id").split()
+    assert f"uuid={identity[0]}" in site.api.config(clone)["smbios1"]
+    assert identity[1] == identity[0].replace("-", "")
+    user_data = site.api.ok("GET", f"{QEMU}/{clone}/cloudinit/dump", type="user")
+    assert site.shell(clone, "cat /var/lib/cloud/instance/user-data.txt") == user_data.strip()
+    meta = site.api.ok("GET", f"{QEMU}/{clone}/cloudinit/dump", type="meta").strip()
+    assert meta == f"instance-id: {site.shell(clone, 'cat /var/lib/cloud/data/instance-id')}"
+    assert site.shell(clone, "systemctl --failed --no-legend") == ""
+
+
+def test_the_disk_has_grown(site: BootSite, clone: int, status: dict[str, t.Any]) -> None:
+    (root,) = site.agent(clone, "GET", "get-fsinfo")["result"]
+    assert root["mountpoint"] == "/"
+    assert 3.5 * GIB < root["total-bytes"] < 4 * GIB
+
+
+def test_the_address_is_the_declared_one_and_leads_to_its_ssh_server(
+    site: BootSite, clone: int, status: dict[str, t.Any]
+) -> None:
+    rows = site.agent(clone, "GET", "network-get-interfaces")["result"]
+    (card,) = (row for row in rows if row["name"] == "eth0")
+    assert card["hardware-address"].upper() in site.api.config(clone)["net0"]
+    assert ADDRESS in [row["ip-address"] for row in card["ip-addresses"]]
+    assert site.ssh(clone, "ops", "whoami; sudo -n whoami").split() == ["ops", "root"]
+
+
+def test_the_serial_port_is_kept(site: BootSite, clone: int, status: dict[str, t.Any]) -> None:
+    log = site.lab.serial(clone)
+    assert "Linux version" in log
+    assert "web-1 login:" in log
+
+
+def test_a_linked_clone_hangs_on_its_template(site: BootSite, template: int, clone: int) -> None:
+    base, own = (site.api.config(vmid)["scsi0"].partition(",")[0] for vmid in (template, clone))
+    assert own == f"{base}/{clone}/vm-{clone}-disk-0.qcow2"
+    (disk,) = (row for row in site.lab.machines[clone].qmp("query-block") if row.get("qdev") == "scsi0")
+    image = disk["inserted"]["image"]
+    assert image["backing-filename"] == f"../{template}/base-{template}-disk-0.qcow2"
+    assert Path(image["full-backing-filename"]).resolve() == site.lab.volume(base, NODE).path
+    assert site.api.ended("DELETE", f"{QEMU}/{template}").status == (
+        f"base volume '{base}' is still in use by linked cloned"
+    )
+
+
+# -------------------------------------------------------------------- the agent
+
+
+def test_the_agent_answers_as_a_real_one_does(site: BootSite, clone: int, frozen: Frozen) -> None:
+    assert site.agent(clone, "GET", "get-osinfo")["result"]["id"] == "debian"
+    done = site.execute(clone, "/bin/sh", "-c", "echo é; echo no >&2; exit 3")
+    assert (done.status, done.out.encode("latin-1").decode(), done.err) == (3, "é\n", "no\n")
+    pid = site.agent(clone, "POST", "exec", **{"command": ["/bin/cat"], "input-data": "from outside"})["pid"]
+    while not (ended := site.agent(clone, "GET", "exec-status", pid=pid))["exited"]:
+        time.sleep(0.2)
+    assert ended == {"exited": 1, "exitcode": 0, "out-data": "from outside", "out-truncated": 0}
+    assert message(site.ask(clone, "GET", "exec-status", pid=pid)) == "Agent error: Invalid parameter 'pid'"
+    site.agent(clone, "POST", "file-write", file="/root/note", content="kept")
+    assert site.agent(clone, "GET", "file-read", file="/root/note") == {"content": "kept", "bytes-read": 4}
+    missing = "Agent error: failed to open file '/root/none' (mode: 'r'): No such file or directory"
+    assert message(site.ask(clone, "GET", "file-read", file="/root/none")) == missing
+    # Its error has curly quotes, over which the server's reply dies.
+    assert site.ask(clone, "POST", "exec", command=["/no/such"]).status_code == 596
+
+
+def test_a_wide_character_in_an_argument_kills_the_agent_and_a_thaw_revives_it(
+    site: BootSite, clone: int, frozen: Frozen
+) -> None:
+    boot = site.shell(clone, "cat /proc/sys/kernel/random/boot_id")
+    site.agent(clone, "POST", "file-write", file="/root/later", content="gone")
+    dead = site.ask(clone, "POST", "exec", command=["/bin/echo", "€"])
+    assert message(dead) == f"VM {clone} qmp command 'guest-exec' failed - got timeout"
+    refused = site.api.refused("POST", f"{QEMU}/{clone}/agent/ping")
+    assert refused.message == "QEMU guest agent is not running"
+    site.lab.thaw(frozen)
+    assert site.shell(clone, "cat /proc/sys/kernel/random/boot_id") == boot
+    assert site.shell(clone, "ls /root") == ""
+    assert site.ssh(clone, "ops", "hostname") == "web-1"
+
+
+# -------------------------------------------------------------------- the power
+
+
+def test_a_guest_that_switches_itself_off_is_stopped(site: BootSite, clone: int, frozen: Frozen) -> None:
+    site.lab.thaw(frozen)
+    site.agent(clone, "POST", "exec", command=["systemctl", "poweroff"])
+    assert stopped(site, clone)
+
+
+def test_shutdown_and_destroy(site: BootSite, clone: int, frozen: Frozen) -> None:
+    site.lab.thaw(frozen)
+    machine = site.lab.machines[clone]
+    assert site.api.done("POST", f"{QEMU}/{clone}/status/shutdown") == ["TASK OK"]
+    assert machine.ended()
+    files = [volume.path for volume in site.lab.volumes().values() if volume.vmid == clone]
+    assert all(file is not None and file.exists() for file in files)
+    site.api.done("DELETE", f"{QEMU}/{clone}")
+    assert [file for file in files if file is not None and file.exists()] == []
+    assert "web-1 login:" in site.lab.serial(clone)
+
+
+# ------------------------------------------------------------- without an agent
+
+
+def test_a_guest_without_an_agent_boots_and_hears_the_button(site: BootSite) -> None:
+    template = site.template(agent=False, line="debian-12-plain", storage="local-lvm", ciuser="admin")
+    keys = quoted(site.public_key)
+    site.api.done("POST", f"{QEMU}/{template}/clone", newid=PLAIN, name="plain", full=1)
+    site.api.ok("PUT", f"{QEMU}/{PLAIN}/config", sshkeys=keys)
+    site.api.done("POST", f"{QEMU}/{PLAIN}/status/start")
+    ping = site.api.refused("POST", f"{QEMU}/{PLAIN}/agent/ping")
+    assert ping.message == "No QEMU guest agent configured"
+    end = time.monotonic() + BOOT_LIMIT
+    while "plain login:" not in site.lab.serial(PLAIN):
+        assert time.monotonic() < end, "no login on the serial port"
+        time.sleep(1)
+    assert site.ssh(PLAIN, "admin", "cloud-init status --wait; dpkg -l | grep -c guest-agent || true").splitlines()[
+        -2:
+    ] == [
+        "status: done",
+        "0",
+    ]
+    site.api.done("POST", f"{QEMU}/{PLAIN}/status/shutdown")
+    assert PLAIN not in site.lab.machines
