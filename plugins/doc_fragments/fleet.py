@@ -379,8 +379,9 @@ options:
         type: int
       customize:
         description:
-          - What the template gets beyond its image. The new VM is booted once with a seed made here, watched through its
-            guest agent, sealed, shut down and only then converted. Everything but time-outs belongs to the recipe.
+          - What the template gets beyond its image. The new VM is booted once with a seed made here, watched through
+            its guest agent, sealed, shut down and only then converted. Everything but time-outs belongs to the
+            recipe.
           - It needs a storage with content C(iso), a guest agent (installed where the image has none), and
             the privileges of the capability C(customise).
         type: dict
@@ -521,12 +522,13 @@ options:
         type: str
       prove:
         description:
-          - What a new generation has to prove before it is published. Clones of it are booted; their agents have to answer,
-            cloud-init has to end without errors, and what is said here has to hold. They are destroyed afterwards.
-          - When it does not hold, the generation is given up, the former one stays current, and the task fails with everything
-            that was found. Two clones must not have one machine-id or one host key.
-          - Guests without an agent get a degraded proof, and are marked so. They run, read their disk and send into their
-            network.
+          - What a new generation has to prove before it is published. Clones of it are booted; their agents have to
+            answer, cloud-init has to end without errors, and what is said here has to hold. They are destroyed
+            afterwards.
+          - When it does not hold, the generation is given up, the former one stays current, and the task fails with
+            everything that was found. Two clones must not have one machine-id or one host key.
+          - Guests without an agent get a degraded proof, and are marked so. They run, read their disk and send into
+            their network.
           - It is no part of the recipe. Use M(homelab.proxmox.vm_template_prove) for a generation that exists.
         type: dict
         suboptions:

@@ -24,8 +24,8 @@ options:
   state:
     description:
       - V(present) builds the template, keeps it as declared, and builds a new generation where that is needed.
-      - V(absent) destroys every generation of the line on the node. Protected generations, and ones with linked clones,
-        are refused.
+      - V(absent) destroys every generation of the line on the node. Protected generations, and ones with linked
+        clones, are refused.
     type: str
     choices: [present, absent]
     default: present
@@ -148,7 +148,8 @@ options:
     type: str
   cipassword_update:
     description:
-      - Proxmox VE never tells a password back. With V(on_create) it is set on new generations and where there is none.
+      - Proxmox VE never tells a password back. With V(on_create) it is set on new generations and where there is
+        none.
       - With V(always) every run sets it, and reports a change.
     type: str
     choices: [on_create, always]
@@ -340,10 +341,11 @@ options:
     type: str
   prove:
     description:
-      - What a new generation has to prove before it is published. Clones of it are booted; their agents have to answer,
-        cloud-init has to end without errors, and what is said here has to hold. They are destroyed afterwards.
-      - When it does not hold, the generation is given up, the former one stays current, and the task fails with everything
-        that was found. Two clones must not have one machine-id or one host key.
+      - What a new generation has to prove before it is published. Clones of it are booted; their agents have to
+        answer, cloud-init has to end without errors, and what is said here has to hold. They are destroyed
+        afterwards.
+      - When it does not hold, the generation is given up, the former one stays current, and the task fails with
+        everything that was found. Two clones must not have one machine-id or one host key.
       - Guests without an agent get a degraded proof, and are marked so. They run, read their disk and send into their
         network.
       - It is no part of the recipe. Use M(homelab.proxmox.vm_template_prove) for a generation that exists.

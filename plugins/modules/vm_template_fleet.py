@@ -15,8 +15,8 @@ version_added: 0.1.0
 description:
   - Keeps a list of lines on their nodes with one reading of the cluster, one plan and one process. What
     M(homelab.proxmox.vm_template) does for one line is done for all of them side by side.
-  - A line on a storage that several nodes share is kept once, a line on local storage once for each node. An image that
-    several lines need is fetched once for each storage.
+  - A line on a storage that several nodes share is kept once, a line on local storage once for each node. An image
+    that several lines need is fetched once for each storage.
   - A line that is refused, or that fails, does not hinder the others. The module then fails at its end, and says of
     each what is wrong and what was left behind.
 options:
@@ -388,8 +388,9 @@ options:
         type: int
       customize:
         description:
-          - What the template gets beyond its image. The new VM is booted once with a seed made here, watched through its
-            guest agent, sealed, shut down and only then converted. Everything but time-outs belongs to the recipe.
+          - What the template gets beyond its image. The new VM is booted once with a seed made here, watched through
+            its guest agent, sealed, shut down and only then converted. Everything but time-outs belongs to the
+            recipe.
           - It needs a storage with content C(iso), a guest agent (installed where the image has none), and
             the privileges of the capability C(customise).
         type: dict
@@ -536,12 +537,13 @@ options:
         type: str
       prove:
         description:
-          - What a new generation has to prove before it is published. Clones of it are booted; their agents have to answer,
-            cloud-init has to end without errors, and what is said here has to hold. They are destroyed afterwards.
-          - When it does not hold, the generation is given up, the former one stays current, and the task fails with everything
-            that was found. Two clones must not have one machine-id or one host key.
-          - Guests without an agent get a degraded proof, and are marked so. They run, read their disk and send into their
-            network.
+          - What a new generation has to prove before it is published. Clones of it are booted; their agents have to
+            answer, cloud-init has to end without errors, and what is said here has to hold. They are destroyed
+            afterwards.
+          - When it does not hold, the generation is given up, the former one stays current, and the task fails with
+            everything that was found. Two clones must not have one machine-id or one host key.
+          - Guests without an agent get a degraded proof, and are marked so. They run, read their disk and send into
+            their network.
           - It is no part of the recipe. Use M(homelab.proxmox.vm_template_prove) for a generation that exists.
         type: dict
         suboptions:

@@ -13,8 +13,8 @@ author:
 short_description: Prove that clones of a template boot
 version_added: 0.1.0
 description:
-  - Clones the current generation of a line, linked where the storage has linked clones, boots the clones, waits for their
-    guest agents and for C(cloud-init status), looks at what is declared, and destroys them.
+  - Clones the current generation of a line, linked where the storage has linked clones, boots the clones, waits for
+    their guest agents and for C(cloud-init status), looks at what is declared, and destroys them.
   - The result is written into the template's identity and shown by M(homelab.proxmox.vm_template_info) and
     M(homelab.proxmox.templates_report), also when the proof does not hold.
   - Guests without an agent get a degraded proof, and are marked so. They run, read their disk and send into their

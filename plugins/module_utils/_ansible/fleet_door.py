@@ -19,7 +19,7 @@ from .._plan.plan import OptionProblems, Plan
 from .image_options import image_options
 from .resolving import Found, Wanted, read_and_resolve
 from .run import Door, run
-from .template_door import apply_wanted, plan_found, wanted_from
+from .template_door import apply_wanted, plan_found, require_for, wanted_from
 from .template_options import desired_line
 from .template_spec import line_options
 
@@ -50,6 +50,7 @@ def fleet_options() -> dict[str, dict[str, t.Any]]:
 
 def run_vm_template_fleet(module: AnsibleModule) -> t.NoReturn:
     """Lead one call of C(vm_template_fleet) through."""
+    require_for(module, module.params["lines"])
     http = RequestsHttp()
     door: Door[Wanted, Found] = Door(
         desired=lambda params: desired_fleet(params, Path(module.tmpdir)),

@@ -19,6 +19,7 @@ from .._model.template import TemplateLine
 from .._plan.plan import Plan
 from .._plan.template import Run, plan_templates
 from .._pve.client import Client
+from .deps import CUSTOMIZE, require_libraries
 from .image_options import trust_from
 from .progress import progress_from
 from .resolving import Found, Wanted, read_and_resolve
@@ -34,6 +35,7 @@ MARGIN = 60
 
 def run_vm_template(module: AnsibleModule) -> t.NoReturn:
     """Lead one call of C(vm_template) through."""
+    require_for(module, [module.params])
     http = RequestsHttp()
     door: Door[Wanted, Found] = Door(
         desired=lambda params: wanted_from(params, [desired_line(params)], Path(module.tmpdir)),
@@ -43,6 +45,12 @@ def run_vm_template(module: AnsibleModule) -> t.NoReturn:
         result=_single,
     )
     run(module, door)
+
+
+def require_for(module: AnsibleModule, lines: Sequence[Mapping[str, t.Any]]) -> None:
+    """End the module where lines are customised and a library for that is missing."""
+    if any(line.get("customize") for line in lines):
+        require_libraries(module, CUSTOMIZE)
 
 
 def wanted_from(

@@ -165,7 +165,7 @@ def _line_actual(
         found = judge(row, configs[row.vmid], line.line)
         if isinstance(found, Foreign):
             foreign.append(ForeignVm(row=row, reason=found.reason))
-        elif found.identity.role is Role.PROOF or found.state in _UNDER_WAY or (found.incomplete and found.state is not State.RETIRED):
+        elif _is_unfinished(found):
             unfinished.append(read_unfinished(reader, found, is_gone))
         else:
             generations.append(found)
@@ -182,6 +182,13 @@ def _line_actual(
         dependants=_clones(reader, generations, line, cluster, by_tags=False) if line.absent else {},
         examined=frozenset(one.vmid for one in generations) if line.absent else frozenset(),
     )
+
+
+def _is_unfinished(found: Generation) -> bool:
+    """A build under way, a clone that a proof has left, or what is tagged as whole and is not."""
+    if found.identity.role is Role.PROOF or found.state in _UNDER_WAY:
+        return True
+    return bool(found.incomplete) and found.state is not State.RETIRED
 
 
 def _is_current(row: GuestRow) -> bool:

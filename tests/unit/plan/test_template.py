@@ -21,8 +21,8 @@ from ansible_collections.homelab.proxmox.plugins.module_utils._model.template im
 )
 from ansible_collections.homelab.proxmox.plugins.module_utils._model.vm_config import VmConfig
 from ansible_collections.homelab.proxmox.plugins.module_utils._plan.decide import SourceProblem
-from ansible_collections.homelab.proxmox.plugins.module_utils._plan.standing import wants_source
 from ansible_collections.homelab.proxmox.plugins.module_utils._plan.plan import Plan
+from ansible_collections.homelab.proxmox.plugins.module_utils._plan.standing import wants_source
 from ansible_collections.homelab.proxmox.plugins.module_utils._plan.steps import (
     Adopt,
     Build,
