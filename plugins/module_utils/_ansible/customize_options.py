@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from .._model.customize import Customize, File, PackageFile, Script, User, customize_fields
-from .._seed.check import problems as seed_problems
 
 Spec = dict[str, dict[str, t.Any]]
 
@@ -74,6 +73,9 @@ def customize_from(given: Mapping[str, t.Any] | None, problems: list[str]) -> Cu
     """What is to be customised, None for nothing; everything that is wrong is added to C(problems)."""
     if given is None:
         return None
+    # A module is compiled anew in each run; who customises nothing does not pay for the layer that makes seeds.
+    from .._seed.check import problems as seed_problems  # noqa: PLC0415
+
     found: list[str] = []
     files = tuple(_file(one, f"customize.files[{number}]", found) for number, one in enumerate(given["files"]))
     scripts = tuple(_script(one, f"customize.scripts[{number}]", found) for number, one in enumerate(given["scripts"]))

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial, singledispatchmethod
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._model.identity import (
     TAG_GENERATION,
@@ -18,10 +17,8 @@ from .._model.identity import (
     State,
     describe,
     human_text,
-    identity_tags,
     tag_value,
     tagged_state,
-    user_tags,
 )
 from .._model.template import TemplateLine
 from .._model.vm_config import VmConfig
@@ -48,20 +45,17 @@ from .._pve.client import api_path
 from .._pve.errors import ApiError, DeadlineExceeded, Kind, ProxmoxError, TaskFailed
 from .._read.cluster import read_cluster
 from .._read.templates import line_rows
-from .builder import Builder
 from .images import put_image
 from .leftovers import not_removed, out_of_time, stays_of_image, stays_of_steps, unproven
-from .proof import Proof, ProofFailed
 from .removal import NotAsPlanned
 from .scheduler import Turns
 from .vm_calls import VmCalls
 from .watching import Watch, WatchedFetcher
 
+if TYPE_CHECKING:
+    from .builder import Builder
+
 _GIB = 1024**3
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 MAX_CLASHES = 50
@@ -83,10 +77,10 @@ class Work:
         self.results = results
         self.vm = VmCalls(watch.client)
         self.partly: list[str] = []
-        self._unproved: tuple[str, ...] = ()
+        self.unproved: tuple[str, ...] = ()
         self._published: set[str] = set()
-        self._made: dict[str, tuple[Identity, VmConfig]] = {}
-        self._open: tuple[TemplateLine, int, Identity] | None = None
+        self.made: dict[str, tuple[Identity, VmConfig]] = {}
+        self.open: tuple[TemplateLine, int, Identity] | None = None
 
     @singledispatchmethod
     def do(self, step: Step) -> None:
@@ -121,16 +115,19 @@ class Work:
 
     @do.register
     def _convert(self, step: Convert) -> None:
-        if self._open is None:
+        if self.open is None:
             raise TypeError(f"{step.line.subject}: there is nothing to convert")
-        _line, vmid, identity = self._open
+        _line, vmid, identity = self.open
         self.vm.task("POST", step.line.place.node, vmid, "template", task="qmtemplate")
         self._complete(step.line, identity)
 
     def _builder(self, line: TemplateLine) -> Builder:
-        if self._open is None:
+        # Modules are compiled anew in each run; what only some lines need is loaded by those.
+        from .builder import Builder  # noqa: PLC0415
+
+        if self.open is None:
             raise TypeError(f"{line.subject}: there is nothing to customise")
-        _line, vmid, identity = self._open
+        _line, vmid, identity = self.open
         return Builder(self.vm, line, vmid=vmid, run=f"{vmid}-{identity.generation}", tell=self.watch.note)
 
     def _complete(self, line: TemplateLine, identity: Identity) -> None:
@@ -139,8 +136,8 @@ class Work:
         problems = config.template_is_complete(identity.vmid)
         if problems:
             raise NotAsPlanned(f"VM {identity.vmid} was converted to a template, but not wholly: {', '.join(problems)}")
-        self._made[line.key] = (identity, config)
-        self._open = None
+        self.made[line.key] = (identity, config)
+        self.open = None
         self.partly.clear()
 
     def _make(self, step: Build) -> Identity:
@@ -149,7 +146,7 @@ class Work:
             self.watch.begin()
             vmid = self._create(step)
         identity = replace(step.identity, vmid=vmid)
-        self._open = (step.line, vmid, identity)
+        self.open = (step.line, vmid, identity)
         self.partly.append(f"created VM {vmid}")
         if step.tag_later:
             self.vm.write(step.line.place.node, vmid, {"tags": building_tags(step, vmid)})
@@ -161,48 +158,15 @@ class Work:
 
     @do.register
     def _prove(self, step: Prove) -> None:
-        line = step.line
-        if step.generation is not None:
-            identity, config = step.generation.identity, step.generation.config
-        else:
-            identity, config = self._made[line.key]
-        if not step.record and tagged_state(config.tags.as_set()) is not State.CANDIDATE:
-            tags = identity_tags(identity, State.CANDIDATE) | user_tags(config.tags.as_set())
-            self.vm.write(line.place.node, identity.vmid, {"tags": ";".join(sorted(tags))}, digest=config.digest)
-            config = self.vm.config(line.place.node, identity.vmid)
-        with self.turns.heavy(line.place.node, line.place.storage):
-            self.watch.begin()
-            try:
-                said = Proof(self.vm, step, identity, config, tell=self.watch.note).hold(_now())
-            except ProofFailed as failure:
-                self._give_up(step, identity, config, failure)
-                raise
-        if step.record:
-            self._record(step, identity, config, said)
-        else:
-            self._made[line.key] = (replace(identity, proof=said), config)
-        self.results[line.key]["proof"] = said
+        from .proving import prove  # noqa: PLC0415 - as with the builder
 
-    def _give_up(self, step: Prove, identity: Identity, config: VmConfig, failure: ProofFailed) -> None:
-        """A generation that exists says that its proof failed; a candidate goes, unless its clones shall be seen."""
-        self._unproved = failure.left
-        if step.record:
-            self._record(step, identity, config, f"failed {_now()}: {failure}")
-        elif not failure.left:
-            self._made.pop(step.line.key, None)
-            self._open = (step.line, identity.vmid, identity)
-
-    def _record(self, step: Prove, identity: Identity, config: VmConfig, said: str) -> None:
-        """Write into the template what its proof came to."""
-        told = replace(identity, proof=said[:500])
-        text = describe(human_text(config.description), told)
-        self.vm.write(step.line.place.node, identity.vmid, {"description": text}, digest=config.digest)
+        prove(self, step)
 
     @do.register
     def _publish(self, step: Publish) -> None:
         line = step.line
-        if line.key in self._made:
-            identity, config = self._made[line.key]
+        if line.key in self.made:
+            identity, config = self.made[line.key]
         elif step.generation is not None:
             identity, config = step.generation.identity, step.generation.config
         else:
@@ -265,7 +229,7 @@ class Work:
         identity = replace(identity, deadline="")
         changes = publish_changes(line, identity, config)
         self.vm.write(node, step.vmid, changes, digest=config.digest)
-        self._open = None
+        self.open = None
         self.partly.clear()
         view = {**identity_view(identity), "name": changes["name"], "state": State.CURRENT.value}
         self.results[line.key]["current"] = view
@@ -274,7 +238,7 @@ class Work:
         """A full clone bears its own identity from its first moment: it is given in the call, tags are inherited."""
         line, node = step.line, step.line.place.node
         self.vm.at = step.vmid
-        self._open = (line, step.vmid, identity)
+        self.open = (line, step.vmid, identity)
         human = human_text(self.vm.config(node, origin).description)
         params = {
             "newid": step.vmid,
@@ -290,7 +254,7 @@ class Work:
             self.vm.warnings += self.client.retry_locked(clone).warnings
         except (ApiError, TaskFailed) as error:
             if error.kind is Kind.ALREADY_EXISTS:
-                self._open = None
+                self.open = None
             raise
         self.partly.append(f"cloned VM {origin} to VM {step.vmid}")
 
@@ -302,15 +266,15 @@ class Work:
             _forget(result, identity.vmid)
 
     def _of_step(self, step: Settle | Release) -> Identity:
-        return step.generation.identity if step.generation is not None else self._made[step.line.key][0]
+        return step.generation.identity if step.generation is not None else self.made[step.line.key][0]
 
     def clean_up(self, pending: Sequence[Step], cause: Exception) -> tuple[str, ...]:
         """Remove the build that failed, if it is ours and worth nothing; returns what stays, in words."""
-        left = [*stays_of_image(pending[0], cause), *self._unproved]
-        if self._open is not None:
-            left += self._discard(*self._open, cause)
-            pending = [step for step in pending if not _is_of(step, self._open[1])]
-        made = {key: identity.vmid for key, (identity, _config) in self._made.items()}
+        left = [*stays_of_image(pending[0], cause), *self.unproved]
+        if self.open is not None:
+            left += self._discard(*self.open, cause)
+            pending = [step for step in pending if not _is_of(step, self.open[1])]
+        made = {key: identity.vmid for key, (identity, _config) in self.made.items()}
         return (*left, *stays_of_steps(pending, made, self._published))
 
     def _create(self, step: Build) -> int:
@@ -318,7 +282,7 @@ class Work:
         path = api_path("nodes", place.node, "qemu")
         for vmid in islice(step.candidates(), MAX_CLASHES + 1):
             self.vm.at = vmid
-            self._open = (step.line, vmid, replace(step.identity, vmid=vmid))
+            self.open = (step.line, vmid, replace(step.identity, vmid=vmid))
             create = partial(
                 self.client.run, "POST", path, create_params(step, vmid), node=place.node, type="qmcreate", id=vmid
             )
@@ -326,8 +290,8 @@ class Work:
                 result = self.client.retry_locked(create)
             except (ApiError, TaskFailed) as error:
                 if error.kind is Kind.ALREADY_EXISTS:
-                    self._open = None
-                if self._open is not None or vmid == place.vmid:
+                    self.open = None
+                if self.open is not None or vmid == place.vmid:
                     raise
                 continue
             self.vm.warnings += result.warnings
