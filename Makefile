@@ -15,10 +15,10 @@ demo: venv ## build three template lines on an embedded Proxmox API, on loopback
 	@$(PY) scripts/demo.py
 
 .PHONY: test
-test: test-venv ## all rings of tests, with a table at the end
+test: test-venv host-tools boot-tools ## all rings of tests, with a table at the end
 	@$(PY) scripts/rings.py
 
-.PHONY: test-pure test-doors test-lint test-sanity
+.PHONY: test-pure test-doors test-lint test-sanity test-hosts test-boot
 test-pure: test-venv ## ring 1: model, client, planner, images: no Ansible, no network
 	@$(PY) scripts/rings.py pure
 test-doors: test-venv ## ring 2: modules, contracts and playbooks against the fake API
@@ -27,6 +27,10 @@ test-lint: test-venv ## ring 3: ruff, mypy, yamllint, ansible-lint, documentatio
 	@$(PY) scripts/rings.py lint
 test-sanity: test-venv ## ring 4: ansible-test sanity
 	@$(PY) scripts/rings.py sanity
+test-hosts: test-venv host-tools ## ring 5: roles on real systemd hosts, in a Docker daemon of their own (root)
+	@$(PY) scripts/rings.py hosts
+test-boot: test-venv boot-tools ## ring 6: guests that really boot, in QEMU
+	@$(PY) scripts/rings.py boot
 
 .PHONY: format
 format: venv ## let ruff format and repair what it can
@@ -58,6 +62,14 @@ venv: ## the tools of the tests and the demo: .venv
 test-venv:
 	@sh scripts/prerequisites.sh test
 	@sh scripts/venv.sh
+
+.PHONY: host-tools
+host-tools:
+	@sh scripts/prerequisites.sh hosts
+
+.PHONY: boot-tools
+boot-tools:
+	@sh scripts/prerequisites.sh boot
 
 .PHONY: clean
 clean: ## remove .venv and build

@@ -3,6 +3,7 @@
 #
 #   scripts/prerequisites.sh setup|test     one line for each thing missing, and the apt-get line that brings it; status 1
 #   scripts/prerequisites.sh boot           the same for the tests that boot guests, which are skipped without; status 0
+#   scripts/prerequisites.sh hosts          the same for the tests of roles on hosts, which are skipped without; status 0
 #   scripts/prerequisites.sh python         prints the newest working Python that can make a virtual environment
 #
 # Packages are installed only under CI=true or SETUP=1, as root, with apt-get. A person's machine is left alone.
@@ -50,7 +51,16 @@ missing_packages() {
         if lacks grub-mkimage; then echo grub-common; fi
         if ! [ -e /usr/lib/grub/i386-pc/boot.img ]; then echo grub-pc-bin; fi
         if lacks genisoimage; then echo genisoimage; fi
+        if lacks newuidmap && [ "$(id -u)" != 0 ]; then echo uidmap; fi
         if lacks setpriv; then echo util-linux; fi
+        if lacks ssh; then echo openssh-client; fi
+    fi
+    if [ "$1" = hosts ]; then
+        # What tests/support/hosts/tools.py looks for.
+        if lacks dockerd || lacks docker; then echo docker.io; fi
+        if lacks iptables; then echo iptables; fi
+        if lacks ip; then echo iproute2; fi
+        if lacks mmdebstrap; then echo mmdebstrap; fi
         if lacks ssh; then echo openssh-client; fi
     fi
 }
@@ -78,7 +88,7 @@ case "${1:-}" in
 python)
     find_python
     ;;
-setup | test | boot)
+setup | test | boot | hosts)
     missing=$(missing_packages "$1" | tr '\n' ' ')
     missing=${missing% }
     if [ -n "$missing" ] && may_install; then
@@ -91,13 +101,13 @@ setup | test | boot)
     if [ -n "$missing" ]; then
         # shellcheck disable=SC2086
         explain $missing
-        # A person without QEMU has the other tests; CI is to say what it could not do.
-        if [ "$1" = boot ] && [ "${CI:-}" != true ]; then exit 0; fi
+        # A person without QEMU or Docker has the other tests; CI is to say what it could not do.
+        if { [ "$1" = boot ] || [ "$1" = hosts ]; } && [ "${CI:-}" != true ]; then exit 0; fi
         exit 1
     fi
     ;;
 *)
-    echo "usage: $0 setup|test|boot|python" >&2
+    echo "usage: $0 setup|test|boot|hosts|python" >&2
     exit 2
     ;;
 esac

@@ -26,7 +26,7 @@ BUILD = ROOT / "build"
 BIN = ROOT / ".venv" / "bin"
 COLLECTIONS = ROOT / ".venv" / "collections"
 UTILS = "ansible_collections.homelab.proxmox.plugins.module_utils"
-STRICT_LAYERS = ("_model", "_pve", "_images", "_read", "_plan", "_apply")
+STRICT_LAYERS = ("_model", "_pve", "_images", "_seed", "_read", "_plan", "_apply")
 
 # Everything together; a run that takes longer hangs somewhere.
 TOTAL_LIMIT = 40 * 60
@@ -44,12 +44,16 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class Ring:
-    """Either pytest over some folders, or tools. C(budget) in seconds is what it may take on two idle cores."""
+    """Either pytest over some folders, or tools. C(budget) in seconds is what it may take on two idle cores.
+
+    C(may_skip): its tests may all be skipped on a person's machine that lacks programs; in CI they may not.
+    """
 
     name: str
     budget: int
     pytest: tuple[str, ...] = ()
     tools: tuple[Tool, ...] = ()
+    may_skip: bool = False
 
 
 @dataclass(slots=True)
@@ -106,6 +110,8 @@ RINGS = (
     ),
     Ring("lint", 60, tools=LINT),
     Ring("sanity", 120, tools=(Tool("ansible-test sanity", (str(BIN / "python"), "scripts/sanity.py")),)),
+    Ring("hosts", 480, pytest=("tests/hosts",), may_skip=True),
+    Ring("boot", 480, pytest=("tests/boot",), may_skip=True),
 )
 
 
@@ -250,7 +256,8 @@ def run_ring(ring: Ring, limit: float) -> Score:
     runner = run_pytest if ring.pytest else run_sanity if ring.name == "sanity" else run_tools
     score = runner(ring, log, environment(), limit)
     score.seconds = time.monotonic() - begin
-    if score.ok and not score.passed:
+    excused = ring.may_skip and score.skipped and os.environ.get("CI") != "true"
+    if score.ok and not score.passed and not excused:
         score.trouble = "no test ran"
     print(f"{'ok' if score.ok else 'FAILED'} ({score.seconds:.0f} s)", flush=True)
     if not score.ok and log.exists():
