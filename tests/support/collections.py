@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the homelab.proxmox contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Collections of others, for tests only: out of the PyPI package ansible, so that nothing but a package index is needed."""
+"""Collections of others, for tests only: out of the PyPI package ansible, so that a package index is enough."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -50,6 +51,8 @@ class Outcome:
 def play(scenario: str, daemon: Daemon, collections: Sequence[Path], *, seconds: float) -> Outcome:
     """Run all steps of a scenario, a folder of tests/hosts/molecule. The whole output goes to build/hosts."""
     BUILD.mkdir(parents=True, exist_ok=True)
+    # What a killed run left would tell molecule that its hosts are still there.
+    shutil.rmtree(BUILD / scenario, ignore_errors=True)
     log = BUILD / f"{scenario}.log"
     program = str(Path(sys.executable).with_name("molecule"))
     outcome = Outcome(-1, "")
@@ -81,6 +84,8 @@ def play(scenario: str, daemon: Daemon, collections: Sequence[Path], *, seconds:
     if outcome.steps:
         outcome.steps[-1].seconds = time.monotonic() - outcome.steps[-1].begin
     outcome.text = log.read_text(encoding="utf-8")
+    with log.open("a", encoding="utf-8") as stream:
+        stream.write(f"\n{outcome.table()}\n")
     return outcome
 
 
