@@ -86,7 +86,8 @@ def _follow(file: Path, position: int, prefix: str, over: threading.Event) -> No
         position += len(data)
         for text in lines.take(data, time.monotonic()):
             try:
-                display.display(f"{prefix}{text}")
+                # Standard output is buffered where it is no terminal, and may be JSON for another program.
+                display.display(f"{prefix}{text}", stderr=True)
             except (OSError, ValueError):
                 # The way to the screen is gone; the work is not.
                 return
