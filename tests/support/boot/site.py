@@ -112,17 +112,17 @@ class BootSite:
         assert done.status == 0, (script, done)
         return done.out.strip()
 
-    def agent(self, vmid: int, method: str, command: str, /, **params: t.Any) -> t.Any:
+    def agent(self, vmid: int, method: str, action: str, /, **params: t.Any) -> t.Any:
         """The data of an agent call, which must succeed."""
-        reply = self.ask(vmid, method, command, **params)
-        assert reply.status_code == 200, (command, reply.reason, reply.text)
+        reply = self.ask(vmid, method, action, **params)
+        assert reply.status_code == 200, (action, reply.reason, reply.text)
         return reply.json()["data"]
 
-    def ask(self, vmid: int, method: str, command: str, /, **params: t.Any) -> requests.Response:
+    def ask(self, vmid: int, method: str, action: str, /, **params: t.Any) -> requests.Response:
         """An agent call, repeated while a busy guest misses the ping of three seconds that the server sends first."""
         end = time.monotonic() + BOOT_LIMIT
         while True:
-            reply = self.api(method, f"/nodes/{NODE}/qemu/{vmid}/agent/{command}", **params)
+            reply = self.api(method, f"/nodes/{NODE}/qemu/{vmid}/agent/{action}", **params)
             if "QEMU guest agent is not running" not in reply.text or time.monotonic() > end:
                 return reply
             time.sleep(PAUSE)

@@ -94,7 +94,7 @@ class Waiting:
 def script(*calls: Call, others: tuple[Upid, ...] = (OTHER,)) -> Iterator[Waiting]:
     """A script of requests, while other threads wait for C(others) and never look."""
     site = Waiting(ScriptedTransport(calls))
-    with ExitStack() as stack, site.wire:
+    with site.wire, ExitStack() as stack:
         site.others = [stack.enter_context(site.board.seat(other)) for other in others]
         yield site
 
