@@ -113,7 +113,7 @@ LEFT = [
     "/var/lib/systemd/credential.secret",
     "/boot/efi/loader/random-seed",
     "/var/cache/apt/archives/nginx.deb",
-    "/var/lib/apt/lists/deb.debian.org_InRelease",
+    "/var/lib/apt/lists/mirror.example_InRelease",
     "/var/cache/dnf/x/repomd.xml",
     "/root/.bash_history",
     "/home/ops/.bash_history",
