@@ -126,7 +126,8 @@ class Screen:
         self.shown = threading.Event()
         self.broken = broken
 
-    def display(self, text: str) -> None:
+    def display(self, text: str, *, stderr: bool = False) -> None:
+        assert stderr, "standard output may be JSON for another program"
         self.shown.set()
         if self.broken:
             raise BrokenPipeError
