@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 PY := .venv/bin/python
-export PYTHON SETUP CI ARGS GOALS FULL PEER_HEAD
+export PYTHON SETUP CI ARGS COVERAGE GOALS FULL PEER_HEAD
 
 .PHONY: help
 help: ## this list

@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs the rings of tests in order and prints what each one did: C(rings.py [RING...]), all of them by default.
 
-Each ring writes its output to build/logs and its results to build/junit; the rings that run Python together write
-build/coverage.xml. The last line is the sum over all JUnit files. A ring that ran no test at all has failed.
+Each ring writes its output to build/logs and its results to build/junit. With COVERAGE=1 the rings that run Python
+together write build/coverage.xml: measuring takes two thirds more CPU time. The last line is the sum over all JUnit
+files. A ring that ran no test at all has failed.
 """
 
 from __future__ import annotations
@@ -101,12 +102,15 @@ LINT = (
 # What is no pure layer: the doors, and the fake API itself.
 SLOWER = ("plugins", "support")
 
+# One more worker than cores: some always wait for a playbook, a process or a time-out.
+WORKERS = ("-n", str((os.cpu_count() or 1) + 1))
+
 RINGS = (
-    Ring("pure", 60, pytest=("tests/unit", *(f"--ignore=tests/unit/{name}" for name in SLOWER))),
+    Ring("pure", 60, pytest=("tests/unit", *(f"--ignore=tests/unit/{name}" for name in SLOWER), *WORKERS)),
     Ring(
         "doors",
         180,
-        pytest=(*(f"tests/unit/{n}" for n in SLOWER), "tests/doors", "tests/contract", "tests/playbooks", "-n", "2"),
+        pytest=(*(f"tests/unit/{n}" for n in SLOWER), "tests/doors", "tests/contract", "tests/playbooks", *WORKERS),
     ),
     Ring("lint", 60, tools=LINT),
     Ring("sanity", 120, tools=(Tool("ansible-test sanity", (str(BIN / "python"), "scripts/sanity.py")),)),
@@ -161,12 +165,18 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
             continue
 
 
+def measures() -> bool:
+    """Whether the person asked for coverage."""
+    return os.environ.get("COVERAGE") == "1"
+
+
 def run_pytest(ring: Ring, log: Path, env: Mapping[str, str], limit: float) -> Score:
     """One pytest run; folders that do not exist (yet) are left out."""
     arguments = [part for part in ring.pytest if not part.startswith("tests/") or (ROOT / part).is_dir()]
     junit = BUILD / "junit" / f"{ring.name}.xml"
     argv = [str(BIN / "python"), "-m", "pytest", "-q", *arguments, f"--junitxml={junit}"]
-    argv += ["-o", f"junit_suite_name={ring.name}", "--cov=plugins", "--cov-report=", "--durations=5"]
+    argv += ["-o", f"junit_suite_name={ring.name}", "--durations=5"]
+    argv += ["--cov=plugins", "--cov-report="] if measures() else []
     argv += shlex.split(os.environ.get("ARGS", ""))
     data = BUILD / "coverage" / f".coverage.{ring.name}"
     status = run(argv, log, env={**env, "COVERAGE_FILE": str(data)}, cwd=ROOT, limit=limit)
@@ -307,10 +317,10 @@ def main(names: Sequence[str]) -> int:
         (BUILD / folder).mkdir(parents=True, exist_ok=True)
     end = time.monotonic() + TOTAL_LIMIT
     scores = {ring.name: run_ring(ring, end - time.monotonic()) for ring in rings}
-    covered = write_coverage(rings)
+    covered = write_coverage(rings) if measures() else ""
     print()
     print("\n".join(table(rings, scores)))
-    print(f"\nlogs: build/logs   JUnit: build/junit   coverage: {covered or 'none'}")
+    print(f"\nlogs: build/logs   JUnit: build/junit   coverage: {covered or 'not measured'}")
     # A ring may fail without a failing test; the sum must not look as if all were well.
     failed = sum(score.failed or bool(score.trouble) for score in scores.values())
     print(f"{sum(score.passed for score in scores.values())} passed, {failed} failed", flush=True)
