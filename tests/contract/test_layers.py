@@ -55,6 +55,7 @@ LAYERS = {
     "_config": layer(libraries="jsonschema yaml"),
     "_actions": layer(libraries="jsonschema yaml"),
     "_release": layer(libraries="jsonschema yaml"),
+    "_cli": layer("_config _actions", "ansible_runner jsonschema yaml"),
     "_ansible": layer(ALL_BELOW, "ansible yaml"),
     "plugin_utils": layer(libraries="ansible"),
 }

@@ -1,0 +1,47 @@
+# Copyright (c) 2026, the homelab.proxmox contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the arguments to the command, and from errors to exit statuses."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from .._actions.model import ActionError
+from . import commands
+from .arguments import parser
+from .context import make
+from .exits import Exit, Trouble
+
+
+def main(argv: Sequence[str]) -> int:
+    """Do what the arguments say. Returns the exit status."""
+    try:
+        options = parser().parse_args(argv)
+    except SystemExit as end:
+        # argparse has said it all.
+        return Exit.USAGE if end.code else Exit.OK
+    try:
+        return commands.COMMANDS[options.command](_context(options), options)
+    except ActionError as error:
+        return _complain(Exit.USAGE, str(error))
+    except Trouble as trouble:
+        return _complain(trouble.status, str(trouble))
+    except KeyboardInterrupt:
+        return _complain(Exit.CANCELED, "ended by the keyboard")
+    except BrokenPipeError:
+        # Whoever read the output has gone; nothing that is flushed at the end may complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.OK
+
+
+def _context(options: argparse.Namespace):  # type: ignore[no-untyped-def]
+    return make(os.environ, options.root, getattr(options, "inventory", []))
+
+
+def _complain(status: Exit, message: str) -> int:
+    print(f"homelab: {message}", file=sys.stderr)
+    return status
