@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the homelab.proxmox contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One Docker daemon with the images of the hosts, for all scenarios of a run.
+"""One Docker daemon for all scenarios of a run.
 
 Without root, or without the programs, the tests are skipped; under CI=true that is a failure.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.collections import unpack
-from tests.support.hosts import Daemon, build, missing, serve
+from tests.support.hosts import Daemon, missing, serve
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,5 +39,5 @@ def daemon() -> Iterator[Daemon]:
     """The daemon."""
     if reason := missing():
         refuse(reason)
-    with serve(build()) as running:
+    with serve() as running:
         yield running

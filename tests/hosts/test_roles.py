@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.hosts import Daemon, play
+from tests.support.hosts import Daemon, build, images, play
 
 SCENARIOS = sorted(path.parent.name for path in Path(__file__).parent.glob("molecule/*/molecule.yml"))
 # Seconds; ten times what the slowest takes on idle cores.
@@ -19,6 +19,7 @@ TAIL = 120
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_role_passes_the_whole_sequence(scenario: str, daemon: Daemon, collections: list[Path]) -> None:
+    daemon.provide(build(images(scenario)))
     outcome = play(scenario, daemon, collections, seconds=LIMIT)
     print(outcome.table())
     assert outcome.status == 0, "\n".join(outcome.text.splitlines()[-TAIL:])

@@ -4,8 +4,8 @@
 """Hosts for the tests of roles: systemd containers made from Debian packages, in a Docker daemon of the tests' own."""
 
 from .daemon import Daemon, serve
-from .images import SUITES, build
-from .molecule import Outcome, Step, play
+from .images import build
+from .molecule import Outcome, Step, images, play
 from .tools import missing
 
-__all__ = ["SUITES", "Daemon", "Outcome", "Step", "build", "missing", "play", "serve"]
+__all__ = ["Daemon", "Outcome", "Step", "build", "images", "missing", "play", "serve"]

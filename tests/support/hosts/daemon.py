@@ -30,10 +30,20 @@ class Daemon:
     socket: str
     network: str
 
+    def provide(self, images: Mapping[str, Path]) -> None:
+        """Have the images, as C(hosts/NAME). Raises ToolError."""
+        known = run("docker", "-H", self.socket, "image", "ls", "--format", "{{.Repository}}").split()
+        lacking = {name: file for name, file in images.items() if f"hosts/{name}" not in known}
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda item: self._load(*item), lacking.items()))
+
+    def _load(self, name: str, file: Path) -> None:
+        run("docker", "-H", self.socket, "import", file, f"hosts/{name}", seconds=START)
+
 
 @contextlib.contextmanager
-def serve(images: Mapping[str, Path]) -> Iterator[Daemon]:
-    """A Docker daemon with the images, as C(hosts/NAME). Raises ToolError."""
+def serve() -> Iterator[Daemon]:
+    """A Docker daemon without images yet. Raises ToolError."""
     # Outside of the checkout: the path of a socket may have 107 bytes.
     folder = tempfile.mkdtemp(prefix="hosts-")
     keeper = subprocess.Popen(
@@ -51,14 +61,7 @@ def serve(images: Mapping[str, Path]) -> Iterator[Daemon]:
         line = keeper.stdout.readline()
         if not line:
             raise ToolError("the Docker daemon of the hosts did not start; see the error above")
-        daemon = Daemon(**json.loads(line))
-        with ThreadPoolExecutor() as pool:
-            list(pool.map(lambda item: _load(daemon, *item), images.items()))
-        yield daemon
+        yield Daemon(**json.loads(line))
     finally:
         keeper.stdin.close()
         keeper.wait(timeout=STOP)
-
-
-def _load(daemon: Daemon, name: str, file: Path) -> None:
-    run("docker", "-H", daemon.socket, "import", file, f"hosts/{name}", seconds=START)

@@ -3,27 +3,33 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The images of the hosts: small Debian systems with systemd, made from Debian packages.
 
-Each is made once (half a minute on idle cores) and kept below .venv/cache under the digest of what decides about it.
+Each is made when a scenario first asks for it (half a minute on idle cores) and kept below .venv/cache under the digest
+of what decides about it. A variant, such as debian13-docker, is the system with further packages.
 """
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.boot.tools import run
 
 # Name of the image -> suite of Debian.
 SUITES = {"debian12": "bookworm", "debian13": "trixie"}
+# Name of the variant -> packages besides those of all. The Docker of the hosts is one inside of the tests' own.
+VARIANTS = {"": (), "docker": ("docker.io", "iptables")}
+# What a package of one suite is split into in another: the client is one of its own in trixie.
+SPLIT = {("trixie", "docker.io"): ("docker.io", "docker-cli")}
 PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "openssh-server", "sudo"),
     *("python3", "python3-apt", "iproute2", "procps", "ca-certificates"),
 )
 OPTIONS = (
     "--variant=minbase",
-    f"--include={','.join(PACKAGES)}",
     '--aptopt=Acquire::Languages "none"',
     "--dpkgopt=path-exclude=/usr/share/doc/*",
     "--dpkgopt=path-exclude=/usr/share/man/*",
@@ -34,26 +40,51 @@ HOME = Path(__file__).resolve().parents[3] / ".venv" / "cache" / "hosts"
 LIMIT = 600.0
 
 
-def key() -> str:
-    """The digest of what decides about the images; package versions are those of the day they are made."""
-    return hashlib.sha256(repr((SUITES, OPTIONS)).encode()).hexdigest()[:16]
+@dataclass(frozen=True, slots=True)
+class Image:
+    """What one image is made of. Versions of packages are those of the day it is made."""
+
+    name: str
+    suite: str
+    packages: tuple[str, ...]
+
+    @property
+    def file(self) -> str:
+        """Under this name it is kept; another content has another name."""
+        digest = hashlib.sha256(repr((self, OPTIONS)).encode()).hexdigest()[:16]
+        return f"{self.name}-{digest}.tar"
 
 
-def build(*, home: Path = HOME) -> dict[str, Path]:
+def image(name: str) -> Image:
+    """C(debian12), C(debian13-docker): a system of SUITES and one of VARIANTS. Raises KeyError."""
+    system, _dash, variant = name.partition("-")
+    suite = SUITES[system]
+    extra = [part for package in VARIANTS[variant] for part in SPLIT.get((suite, package), (package,))]
+    return Image(name, suite, (*PACKAGES, *extra))
+
+
+def build(names: Iterable[str], *, home: Path = HOME) -> dict[str, Path]:
     """Name -> tar file, made where it is missing. Two callers at once: the second waits. Raises ToolError."""
     home.mkdir(parents=True, exist_ok=True)
-    files = {name: home / f"{name}-{key()}.tar" for name in SUITES}
+    images = {name: image(name) for name in names}
     with (home / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for old in set(home.glob("*.tar")) - set(files.values()):
-            old.unlink()
-        lacking = [(SUITES[name], file) for name, file in files.items() if not file.exists()]
+        _forget_old(home)
+        lacking = [image for image in images.values() if not (home / image.file).exists()]
         with ThreadPoolExecutor() as pool:
-            list(pool.map(lambda job: _build(*job), lacking))
-    return files
+            list(pool.map(lambda image: _build(image, home / image.file), lacking))
+    return {name: home / image.file for name, image in images.items()}
 
 
-def _build(suite: str, file: Path) -> None:
+def _forget_old(home: Path) -> None:
+    current = {image(f"{suite}-{variant}".rstrip("-")).file for suite in SUITES for variant in VARIANTS}
+    for old in home.glob("*.tar"):
+        if old.name not in current:
+            old.unlink()
+
+
+def _build(image: Image, file: Path) -> None:
     half = file.with_suffix(".part")
-    run("mmdebstrap", "--quiet", "--format=tar", *OPTIONS, suite, half, seconds=LIMIT)
+    packages = f"--include={','.join(image.packages)}"
+    run("mmdebstrap", "--quiet", "--format=tar", *OPTIONS, packages, image.suite, half, seconds=LIMIT)
     half.rename(file)

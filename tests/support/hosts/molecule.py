@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import yaml
+
 from .daemon import ROOT, Daemon
 
 HOME = ROOT / "tests" / "hosts"
@@ -46,6 +48,12 @@ class Outcome:
         """One line a step."""
         lines = [f"{step.name:<12} {step.seconds:>6.1f} s  changed {step.changed}" for step in self.steps]
         return "\n".join([*lines, f"{'all':<12} {sum(step.seconds for step in self.steps):>6.1f} s"])
+
+
+def images(scenario: str) -> set[str]:
+    """What the inventory of a scenario says its hosts are made of."""
+    inventory = yaml.safe_load((HOME / "molecule" / scenario / "inventory" / "hosts.yml").read_text(encoding="utf-8"))
+    return {host["host_image"] for host in inventory["machines"]["hosts"].values()}
 
 
 def play(scenario: str, daemon: Daemon, collections: Sequence[Path], *, seconds: float) -> Outcome:
