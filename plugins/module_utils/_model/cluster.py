@@ -21,10 +21,11 @@ BASE_STORAGES = frozenset({"dir", "nfs", "cifs", "btrfs", "lvmthin", "zfspool", 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeRow:
-    """A node; C(online) as the cluster sees it."""
+    """A node; C(online) as the cluster sees it. C(memory_free) in bytes needs Sys.Audit on the node, None without."""
 
     node: str
     online: bool
+    memory_free: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +84,7 @@ class Cluster:
         for row in rows:
             kind = row.get("type")
             if kind == "node":
-                nodes[row["node"]] = NodeRow(node=row["node"], online=row.get("status") == "online")
+                nodes[row["node"]] = _node(row)
             elif kind == "storage":
                 storages[row["node"], row["storage"]] = _storage(row)
             elif kind in ("qemu", "lxc"):
@@ -97,6 +98,12 @@ class Cluster:
 
     def storages_of(self, node: str) -> tuple[StorageRow, ...]:
         return tuple(row for (owner, _name), row in sorted(self.storages.items()) if owner == node)
+
+
+def _node(row: Mapping[str, Any]) -> NodeRow:
+    total, used = _integer(row.get("maxmem")), _integer(row.get("mem"))
+    free = None if total is None or used is None else total - used
+    return NodeRow(node=row["node"], online=row.get("status") == "online", memory_free=free)
 
 
 def _storage(row: Mapping[str, Any]) -> StorageRow:

@@ -32,6 +32,8 @@ TAG_GENERATION = "gen-"
 TAG_RECIPE = "recipe-"
 TAG_STATE = "state-"
 RESERVED_PREFIXES = (TAG_LINE, TAG_GENERATION, TAG_RECIPE, TAG_STATE)
+TAG_CLONE = TAG_STATE + "clone"
+"""What our clones carry instead of the state of their template. It is no state, so nobody takes one for a generation."""
 
 
 class Role(StrEnum):
@@ -81,6 +83,12 @@ class Identity:
     """When the line was rolled back from this generation: its build is not made again."""
     restored: str = ""
     """The backup that it was restored from, as its storage called it; empty for what was built here."""
+    origin: str = ""
+    """Of a clone: the VMID of the template that it was cloned from."""
+    bake: str = ""
+    """The C(bake_version) of what roles have added."""
+    paused: str = ""
+    """While building: what the builder was stopped before. It waits for its roles, and no process stands behind it."""
 
     def render(self) -> str:
         """The fenced block, one C(key: value) per line, empty values left out."""
@@ -130,6 +138,13 @@ def read_identity(vmid: int, description: str) -> Identity | Foreign | None:
     return identity
 
 
+def inherited_identity(description: str) -> Identity | None:
+    """The identity of the template that a clone made by hand has inherited, None where there is none to be read."""
+    blocks = _FENCE.findall(description.replace("\r\n", "\n"))
+    identity = _parse(blocks[0]) if len(blocks) == 1 else None
+    return identity if isinstance(identity, Identity) else None
+
+
 def _parse(block: str) -> Identity | Foreign:
     values = _values(block)
     if values is None:
@@ -155,6 +170,9 @@ def _values(block: str) -> dict[str, str] | None:
 def _identity(values: Mapping[str, str]) -> Identity | Foreign:
     known = {item.name for item in fields(Identity)}
     texts = {key: value for key, value in values.items() if key in known}
+    if texts.get("role") == Role.CLONE:
+        # A clone of a template that is none of ours has neither.
+        texts = {"line": "", "generation": "", **texts}
     try:
         if texts.get("source"):
             Digest.parse(texts["source"])
@@ -182,6 +200,16 @@ def identity_tags(identity: Identity, state: State) -> frozenset[str]:
     tags = {TAG_LINE + identity.line, TAG_GENERATION + identity.generation, TAG_STATE + state}
     if identity.recipe:
         tags.add(TAG_RECIPE + short_recipe(identity.recipe))
+    return frozenset(tags)
+
+
+def clone_tags(identity: Identity) -> frozenset[str]:
+    """The tags of a clone of ours. Line and generation are those of its template: on LVM-thin nothing else tells."""
+    tags = {TAG_CLONE}
+    if identity.line:
+        tags.add(TAG_LINE + identity.line)
+    if identity.generation:
+        tags.add(TAG_GENERATION + identity.generation)
     return frozenset(tags)
 
 
