@@ -24,7 +24,7 @@ from .template_spec import line_options
 PORTABLE = (
     *("line", "image", "arch", "url", "checksum", "checksum_url", "image_format", "compression"),
     *("description", "disk", "cores", "sockets", "cpu", "memory", "balloon", "machine", "bios", "efi", "tpm", "scsihw"),
-    *("ostype", "vga", "serial0", "agent", "ciupgrade", "citype", "customize"),
+    *("ostype", "vga", "serial0", "agent", "ciupgrade", "citype", "customize", "bake_version"),
 )
 """What is true of a line anywhere. Places, names, networks, users, keys and passwords are a site's own."""
 

@@ -16,8 +16,9 @@ from .._apply.scheduler import Limits
 from .._apply.templates import apply_templates
 from .._images.http import RequestsHttp
 from .._model.template import TemplateLine
+from .._plan.making import Run
 from .._plan.plan import Plan
-from .._plan.template import Run, plan_templates
+from .._plan.template import plan_templates
 from .._pve.client import Client
 from .deps import CUSTOMIZE, require_libraries
 from .image_options import trust_from
@@ -49,7 +50,7 @@ def run_vm_template(module: AnsibleModule) -> t.NoReturn:
 
 def require_for(module: AnsibleModule, lines: Sequence[Mapping[str, t.Any]]) -> None:
     """End the module where lines are customised and a library for that is missing."""
-    if any(line.get("customize") for line in lines):
+    if any(line.get("customize") or line.get("bake_version") for line in lines):
         require_libraries(module, CUSTOMIZE)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 from .._model.agent import Agent
 from .._model.cpu import Cpu
+from .._model.customize import Customize
 from .._model.identity import DESCRIPTION_LIMIT, LINE_PATTERN, RESERVED_PREFIXES
 from .._model.image import CloudImage
 from .._model.ipconfig import IpConfig
@@ -23,6 +24,7 @@ from .._model.template import DiskWish, EfiWish, Password, Placement, Refresh, T
 from .._model.vga import Vga
 from .._model.vm_config import MAX_NETS
 from .._plan.plan import OptionProblems
+from .bake_options import bake_from
 from .customize_options import customize_from
 from .image_options import chosen_image
 from .proof_options import proof_from
@@ -59,6 +61,7 @@ def desired_line(params: Mapping[str, t.Any]) -> TemplateLine:
     disk = _disk(params, problem)
     _names(params, problem)
     customize = None if absent else customize_from(params["customize"], problems)
+    bake = None if absent else bake_from(params, customize, problems)
     prove = None if absent else proof_from(params["prove"], problems)
     if problems or image is None:
         raise OptionProblems(tuple(problems))
@@ -83,7 +86,9 @@ def desired_line(params: Mapping[str, t.Any]) -> TemplateLine:
         refresh=Refresh(policy=params["refresh"], max_age=params["max_age"] * 86400),
         adopt=params["adopt"],
         keep=params["keep"],
-        customize=customize,
+        # The builder of a bake is booted with a seed, even where it says nothing.
+        customize=Customize() if customize is None and bake is not None else customize,
+        bake=bake,
         prove=prove,
         hold=params["hold"],
         pin=params["pin"],

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .bake_options import bake_options
 from .customize_options import customize_options
 from .image_options import image_options
 from .proof_options import proof_options
@@ -25,6 +26,7 @@ def line_options() -> Spec:
         **_hardware_options(),
         **_cloud_init_options(),
         "customize": {"type": "dict", "options": customize_options()},
+        **bake_options(),
         "prove": {"type": "dict", "options": proof_options()},
         "refresh": {"type": "str", "choices": ["never", "max_age", "always"], "default": "max_age"},
         "max_age": {"type": "int", "default": 30},

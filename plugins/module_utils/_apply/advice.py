@@ -16,10 +16,12 @@ from .._plan.steps import (
     Customise,
     Destroy,
     FetchImage,
+    Pause,
     Prove,
     Publish,
     Release,
     RemoveImage,
+    Resume,
     Retire,
     Seal,
     Settle,
@@ -132,6 +134,6 @@ def _node(step: Step) -> str:
             return step.generation.row.node
         case Build() | Publish() | Retire() | Configure() | Adopt() | Settle() | Release():
             return step.line.place.node
-        case Customise() | Seal() | Convert() | Prove():
+        case Customise() | Pause() | Resume() | Seal() | Convert() | Prove():
             return step.line.place.node
     return ""

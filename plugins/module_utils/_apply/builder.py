@@ -8,19 +8,22 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from .._model.bake import BAKE_USER
 from .._model.customize import Customize
 from .._model.template import TemplateLine
 from .._plan.build import cloudinit_drive
 from .._pve.client import api_path
 from .._pve.errors import ProxmoxError
-from .._seed.cloud_config import build_seed
+from .._seed.cloud_config import BuildUser, build_seed
 from .._seed.errors import SeedError
 from .._seed.iso import seed_iso
 from .._seed.runner import STATUS_FILE
 from .._seed.seal import parse_verdict, seal_script, verify_script
 from .._seed.status import parse_status
 from .guest import Guest, GuestFailed
+from .proof_checks import who_is
 from .removal import SEED_SLOT, seed_name
 from .vm_calls import VmCalls
 
@@ -57,8 +60,9 @@ class Builder:
     def seal(self) -> None:
         """Seal, prove that it is sealed, shut down, and swap the seed for the drive that clones are told by."""
         self._tell("seal")
-        self._guest.script(seal_script(), "the seal")
-        answer = self._guest.script(verify_script(), "the check of the seal")
+        user = BAKE_USER if self._line.bake is not None else None
+        self._guest.script(seal_script(user), "the seal")
+        answer = self._guest.script(verify_script(user), "the check of the seal")
         try:
             verdict = parse_verdict(answer.out)
         except SeedError as error:
@@ -72,13 +76,36 @@ class Builder:
         self._vm.write(self._node, self._vmid, dict(cloudinit_drive(self._line)), delete=(SEED_SLOT,))
         self._remove_seed()
 
+    def reach(self) -> dict[str, Any]:
+        """How roles get into it: its addresses, the account, and the keys that its SSH server shows."""
+        addresses = self._guest.addresses()
+        user = self._build_user()
+        return {
+            "addresses": addresses,
+            "host": addresses[0] if addresses else None,
+            "user": user.name if user is not None else None,
+            "host_keys": sorted(who_is(self._guest).get("host-key", ())),
+        }
+
+    def wake(self) -> None:
+        """Roles may have restarted it, or switched it off."""
+        state = self._client.get(api_path("nodes", self._node, "qemu", self._vmid, "status", "current"))
+        if state.get("status") != "running":
+            self._vm.task("POST", self._node, self._vmid, "status/start", task="qmstart")
+        self._tell("wait for the agent")
+        self._guest.wait(BOOT_SECONDS)
+
+    def _build_user(self) -> BuildUser | None:
+        bake = self._line.bake
+        return BuildUser(name=BAKE_USER, ssh_authorized_keys=bake.keys) if bake is not None and bake.keys else None
+
     @property
     def _seed_volume(self) -> str:
         return f"{self._line.place.iso_storage}:iso/{seed_name(self._vmid)}"
 
     def _upload(self, customize: Customize) -> None:
         try:
-            image = seed_iso(build_seed(customize, run=self._run))
+            image = seed_iso(build_seed(customize, run=self._run, build_user=self._build_user()))
         except SeedError as error:
             raise GuestFailed(str(error)) from error
         with tempfile.TemporaryDirectory(prefix="homelab-seed-") as folder:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any
 
 from .._pve.client import Client, api_path
@@ -108,6 +109,14 @@ class Guest:
                 )
             self._client.deadline.pause(delay, f"{what} in VM {self._vmid}")
             delay = min(delay * 1.5, 5.0)
+
+    def addresses(self) -> list[str]:
+        """Its addresses that others can reach, IPv4 first; none where the agent cannot tell."""
+        cards = self._patiently(lambda: self._client.get(f"{self._path}/network-get-interfaces"))["result"]
+        told = [one for card in cards for one in card.get("ip-addresses") or ()]
+        found = [ip_address(one["ip-address"].partition("%")[0]) for one in told if one.get("ip-address")]
+        usable = [one for one in found if not (one.is_loopback or one.is_link_local)]
+        return [str(one) for one in sorted(usable, key=lambda one: one.version)]
 
     def cloud_init(self) -> tuple[str, list[str]]:
         """What C(cloud-init status) says: its status and its errors. Raises GuestFailed when it says nothing."""

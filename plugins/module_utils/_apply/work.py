@@ -33,9 +33,11 @@ from .._plan.steps import (
     Customise,
     Destroy,
     FetchImage,
+    Pause,
     Prove,
     Publish,
     Release,
+    Resume,
     Retire,
     Seal,
     Settle,
@@ -107,11 +109,23 @@ class Work:
         with self.turns.heavy(line.place.node, line.place.storage):
             self.watch.begin()
             if line.customize is not None:
-                self._builder(line).customise(line.customize)
+                self.builder(line).customise(line.customize)
+
+    @do.register
+    def _pause(self, step: Pause) -> None:
+        from .baking import pause  # noqa: PLC0415 - as with the builder
+
+        pause(self, step)
+
+    @do.register
+    def _resume(self, step: Resume) -> None:
+        from .baking import resume  # noqa: PLC0415 - as with the builder
+
+        resume(self, step)
 
     @do.register
     def _seal(self, step: Seal) -> None:
-        self._builder(step.line).seal()
+        self.builder(step.line).seal()
 
     @do.register
     def _convert(self, step: Convert) -> None:
@@ -121,7 +135,8 @@ class Work:
         self.vm.task("POST", step.line.place.node, vmid, "template", task="qmtemplate")
         self._complete(step.line, identity)
 
-    def _builder(self, line: TemplateLine) -> Builder:
+    def builder(self, line: TemplateLine) -> Builder:
+        """The VM that is under way."""
         # Modules are compiled anew in each run; what only some lines need is loaded by those.
         from .builder import Builder  # noqa: PLC0415
 
