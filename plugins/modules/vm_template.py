@@ -96,6 +96,26 @@ EXAMPLES = r"""
       secure_boot: true
     tpm: {}
 
+- name: Begin a generation that roles are baked into
+  homelab.proxmox.vm_template:
+    line: web
+    image: debian-13
+    node: pve1
+    storage: local-lvm
+    bake_version: 2026.11-1
+    stop_before: seal
+  register: begun
+
+- name: Finish it, when the roles are done
+  homelab.proxmox.vm_template:
+    line: web
+    image: debian-13
+    node: pve1
+    storage: local-lvm
+    bake_version: 2026.11-1
+    resume: "{{ begun.template.builder.run }}"
+  when: begun.template.builder is not none
+
 - name: Take over a template that was made by hand
   homelab.proxmox.vm_template:
     line: debian-12
@@ -139,6 +159,21 @@ template:
       elements: dict
       sample: [{vmid: 9001, name: debian-13-20261101120000, reason: "clones hang on it: 120, 121"}]
     unfinished: {description: VMIDs of builds that did not end., type: list, elements: int, sample: []}
+    builder:
+      description:
+        - The builder that O(stop_before) has left to its roles, null where none was made. C(user) is null without
+          O(bake_keys), C(host_keys) are those of its SSH server, and C(run) is what O(resume) and O(abandon) take.
+      type: dict
+      sample:
+        vmid: 9001
+        node: pve1
+        generation: "20261123203101"
+        run: 3f0c9a71b2d4-4711-880123
+        deadline: "2026-11-23T23:02:01+00:00"
+        addresses: [192.0.2.17, "2001:db8::17"]
+        host: 192.0.2.17
+        user: homelab-bake
+        host_keys: ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA…"]
     foreign:
       description: VMs that carry the line's tags and are not ours, with the reason. They are left alone.
       type: list

@@ -535,6 +535,47 @@ options:
       iso_storage:
         description: Where the seed of a builder lies while it boots. The default is C(image_storage).
         type: str
+      bake_version:
+        description:
+          - What Ansible roles add to this line, by a name of your own such as V(2026.11-1). It belongs to the recipe,
+            and is all that the recipe knows of the roles; change it when they change.
+          - A line with it gets a new generation in two calls. C(stop_before) begins it, roles work on the builder,
+            and C(resume) finishes it. The playbook C(homelab.proxmox.templates_bake) does all of it.
+          - A call with neither builds nothing. Where a new generation is needed it warns and keeps the current one,
+            and is refused where there is none. Settings still change in place.
+        type: str
+      bake_keys:
+        description:
+          - Public keys of those who may log in to the builder over SSH while it waits for its roles, as
+            C(homelab-bake), who may use sudo. The account goes when the builder is sealed. The keys are no part of
+            the recipe.
+          - Without keys roles get in through the guest agent, with the connection C(homelab.proxmox.guest_agent).
+        type: list
+        elements: str
+        default: []
+      bake_timeout:
+        description:
+          - Seconds that a builder may wait for its roles, beyond the C(timeout) of the call that stopped it. Until
+            then other runs leave it alone and are refused, afterwards the next run removes it.
+        type: int
+        default: 7200
+      stop_before:
+        description:
+          - With V(seal) a new generation is created, booted and customised, and left running before it is sealed. How
+            to reach it is returned as C(builder).
+          - Where no new generation is needed it has no effect, and C(builder) is null. Needs C(bake_version).
+        type: str
+        choices:
+          - seal
+      resume:
+        description:
+          - The C(run) of a builder that C(stop_before) has returned. It is sealed, checked, shut down, converted,
+            proved and published. A builder of another recipe is refused.
+          - When that was done already, nothing is changed.
+        type: str
+      abandon:
+        description: The C(run) of a builder that C(stop_before) has returned. It is removed, and nothing else is done.
+        type: str
       prove:
         description:
           - What a new generation has to prove before it is published. Clones of it are booted; their agents have to
@@ -749,6 +790,7 @@ templates:
       retired: []
       kept: []
       unfinished: []
+      builder: null
       foreign: []
 summary:
   description: What became of the lines, by C(line@node); of retired and foreign VMs by VMID.
@@ -757,6 +799,7 @@ summary:
   sample:
     built: [debian-13@pve1]
     changed: []
+    waiting: []
     removed: []
     unchanged: [debian-13@pve2]
     retired: [9001]

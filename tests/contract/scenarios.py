@@ -12,11 +12,15 @@ from dataclasses import dataclass
 from tests.support.pve.images import qcow2
 from tests.support.workbench import IMAGE, Bench
 
+from .scenarios_actions import ACTIONS, ACTS
+from .scenarios_bake import BAKES
+
 Params = Mapping[str, t.Any]
 
 ACTION_DOORS: Mapping[str, str] = {
     "vm_template_prove": "each run proves anew",
     "vm_template_rollback": "without a generation each run goes back by one",
+    **ACTS,
 }
 """Doors that act instead of keeping something, each with the reason why a second run may act again."""
 
@@ -389,3 +393,5 @@ SCENARIOS = [
         changes=False,
     ),
 ]
+SCENARIOS += [Scenario(**one) for one in BAKES]
+SCENARIOS += [Scenario(**one) for one in ACTIONS]

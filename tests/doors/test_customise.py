@@ -12,13 +12,10 @@ import typing as t
 
 import pytest
 
-from tests.support.pve.guest import Guest
-from tests.support.pve.vm import Vm
+from tests.support.builders import Script, isos
 from tests.support.workbench import Bench
 
 CUSTOMIZE = {"packages": ["htop"], "scripts": [{"name": "motd", "content": "#!/bin/sh\necho hello > /etc/motd\n"}]}
-STATUS = "/run/homelab/status.jsonl"
-SEALED = json.dumps({"ok": True, "checks": {"machine-id": True}, "left": ""})
 WRITES = [
     r"POST /nodes/pve1/storage/local/download-url$",
     r"POST /nodes/pve1/qemu$",
@@ -33,53 +30,11 @@ WRITES = [
 ]
 
 
-class Script:
-    """What the builder's guest does: C(reports) are the runner's lines, one more with each look."""
-
-    def __init__(self, bench: Bench) -> None:
-        self.bench = bench
-        self.reports: list[dict[str, t.Any]] = []
-        self.verdict = SEALED
-        self.refusals = 2
-        self.cloud_init = ["done"]
-        self.errors: list[str] = []
-        self.boots: list[int] = []
-        self.seeds: list[bytes] = []
-        bench.cluster.guest_setup.append(self._boot)
-
-    def steps(self, *ends: tuple[str, int, str]) -> None:
-        """Steps by name, status and output; the run ends with the first that fails."""
-        self.reports = [{"event": "start", "steps": len(ends)}]
-        for number, (name, status, output) in enumerate(ends, 1):
-            self.reports.append({"event": "begin", "step": number, "name": name})
-            text = base64.b64encode(output.encode()).decode()
-            end = {"event": "end", "step": number, "name": name, "status": status, "timed_out": False, "seconds": 1}
-            self.reports.append({**end, "output": text})
-        failed = any(status for _name, status, _output in ends)
-        self.reports.append({"event": "finished", "result": "failed" if failed else "done"})
-
-    def _boot(self, vm: Vm, guest: Guest) -> None:
-        self.boots.append(vm.vmid)
-        guest.refusals = self.refusals
-        guest.cloud_init = list(self.cloud_init)
-        guest.errors = list(self.errors)
-        generation = next(tag.removeprefix("gen-") for tag in vm.config["tags"].split(";") if tag.startswith("gen-"))
-        lines = [json.dumps({"v": 1, "run": f"{vm.vmid}-{generation}", **one}) for one in self.reports]
-        if lines:
-            guest.files[STATUS] = "\n".join(lines) + "\n"
-        guest.on("build_user=.*machine-id", out="sealing\n")
-        guest.on("base64", out=self.verdict)
-
-
 @pytest.fixture
 def script(bench: Bench) -> Script:
     found = Script(bench)
     found.steps(("agent", 0, ""), ("packages", 0, "installed"), ("script motd", 0, ""))
     return found
-
-
-def isos(bench: Bench) -> list[str]:
-    return [volid for volid, volume in bench.cluster.volumes().items() if volume.content == "iso"]
 
 
 def test_a_customised_line_is_booted_sealed_and_published(bench: Bench, script: Script) -> None:

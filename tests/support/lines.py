@@ -27,8 +27,9 @@ from ansible_collections.homelab.proxmox.plugins.module_utils._model.template im
     TemplateLine,
 )
 from ansible_collections.homelab.proxmox.plugins.module_utils._model.vm_config import VmConfig
+from ansible_collections.homelab.proxmox.plugins.module_utils._plan.making import Run
 from ansible_collections.homelab.proxmox.plugins.module_utils._plan.plan import Plan
-from ansible_collections.homelab.proxmox.plugins.module_utils._plan.template import Run, plan_templates
+from ansible_collections.homelab.proxmox.plugins.module_utils._plan.template import plan_templates
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 RUN = Run(id="place-1-1", now=NOW, builder="homelab.proxmox 0.1.0", seconds=1860)

@@ -7,25 +7,19 @@ from __future__ import annotations
 
 import re
 import typing as t
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from .._model.agent import Agent
-from .._model.cpu import Cpu
 from .._model.customize import Customize
 from .._model.identity import DESCRIPTION_LIMIT, LINE_PATTERN, RESERVED_PREFIXES
 from .._model.image import CloudImage
-from .._model.ipconfig import IpConfig
-from .._model.net import Net
-from .._model.property_string import PropertyString, PropertyStringError
+from .._model.property_string import PropertyStringError
 from .._model.size import parse_size
-from .._model.sshkeys import SshKeys
 from .._model.tags import Tags
 from .._model.template import DiskWish, EfiWish, Password, Placement, Refresh, TemplateLine
-from .._model.vga import Vga
-from .._model.vm_config import MAX_NETS
 from .._plan.plan import OptionProblems
 from .bake_options import bake_from
 from .customize_options import customize_from
+from .hardware_options import Problem, settings_from
 from .image_options import chosen_image
 from .proof_options import proof_from
 
@@ -36,12 +30,9 @@ _RANGE = re.compile(r"(\d+)\s*-\s*(\d+)")
 _NAME_LIMIT = 63 - 1 - 14
 _PIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+~-]{0,199}")
 _VMID_MIN, _VMID_MAX = 100, 999_999_999
-# Least values of qemu-server's schema.
-_LEAST = {"cores": 1, "sockets": 1, "memory": 16, "balloon": 0}
 # The identity block takes about 600 characters, most of them the URL of the image.
 _DESCRIPTION_MAX = DESCRIPTION_LIMIT - 1024
 
-Problem = Callable[[str, object, str], None]
 
 
 def desired_line(params: Mapping[str, t.Any]) -> TemplateLine:
@@ -57,7 +48,7 @@ def desired_line(params: Mapping[str, t.Any]) -> TemplateLine:
         problem("line", line, "use lower-case letters, digits, '.' and '-', 48 characters at most, such as debian-13")
     image = placeholder(line) if absent else chosen_image(params, line, "template", problems)
     place = _placement(params, absent, problem)
-    settings, clears = _settings(params, problem)
+    settings, clears = settings_from(params, problem)
     disk = _disk(params, problem)
     _names(params, problem)
     customize = None if absent else customize_from(params["customize"], problems)
@@ -177,58 +168,3 @@ def _password(params: Mapping[str, t.Any]) -> Password | None:
     if not params["cipassword"]:
         return None
     return Password(value=params["cipassword"], always=params["cipassword_update"] == "always")
-
-
-def _settings(params: Mapping[str, t.Any], problem: Problem) -> tuple[dict[str, str], frozenset[str]]:
-    """Declared settings by Proxmox's config key; an empty text or list clears the key."""
-    settings: dict[str, str] = {}
-    clears: set[str] = set()
-
-    def put(option: str, key: str, value: object, encode: Callable[[t.Any], object]) -> None:
-        if value is None:
-            return
-        if value in ("", []):
-            clears.add(key)
-            return
-        try:
-            settings[key] = str(encode(value))
-        except (ValueError, TypeError) as error:
-            # What is given as a key may be a private one: the codec's text names the line only.
-            problem(option, "…" if option == "sshkeys" else value, str(error))
-
-    for key, least in _LEAST.items():
-        put(key, key, params[key], int)
-        if params[key] is not None and params[key] < least:
-            problem(key, params[key], f"Proxmox VE takes {least} or more")
-    for key in ("machine", "scsihw", "ostype", "serial0", "ciuser", "searchdomain", "citype"):
-        put(key, key, params[key], str)
-    put("cpu", "cpu", params["cpu"], Cpu.parse)
-    put("vga", "vga", params["vga"], Vga.parse)
-    put("ciupgrade", "ciupgrade", params["ciupgrade"], int)
-    put("agent", "agent", params["agent"], _agent)
-    put("nameserver", "nameserver", params["nameserver"], " ".join)
-    put("sshkeys", "sshkeys", params["sshkeys"], SshKeys.of)
-    for option in ("net", "ipconfig"):
-        if params[option] is not None:
-            clears |= {f"{option}{number}" for number in range(len(params[option]), MAX_NETS)}
-    for number, net in enumerate(params["net"] or ()):
-        put(f"net[{number}]", f"net{number}", net, lambda given: _of(Net, given))
-    for number, ip in enumerate(params["ipconfig"] or ()):
-        put(f"ipconfig[{number}]", f"ipconfig{number}", ip if any(ip.values()) else "", _ipconfig)
-    return settings, frozenset(clears)
-
-
-def _of(codec: type[PropertyString], given: Mapping[str, t.Any]) -> PropertyString:
-    return codec.of(**{key: value for key, value in given.items() if value is not None})
-
-
-def _agent(given: Mapping[str, t.Any]) -> PropertyString:
-    return _of(Agent, given)
-
-
-def _ipconfig(given: Mapping[str, t.Any]) -> PropertyString:
-    parsed = IpConfig.parse(",".join(f"{key}={value}" for key, value in given.items() if value is not None))
-    problems = parsed.problems()
-    if problems:
-        raise ValueError("; ".join(problems))
-    return parsed

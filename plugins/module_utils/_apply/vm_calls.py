@@ -73,7 +73,7 @@ class VmCalls:
             raise
         return True
 
-    def remove(self, node: str, vmid: int, identity: Identity) -> None:
-        """Destroy the VM if it bears this identity still."""
+    def remove(self, node: str, vmid: int, identity: Identity, *, running: bool = False) -> None:
+        """Destroy the VM if it bears this identity still; one that is known to run is stopped first."""
         self.at = vmid
-        self.warnings += remove_vm(self.client, node, vmid, identity) or ()
+        self.warnings += remove_vm(self.client, node, vmid, identity, running=running) or ()

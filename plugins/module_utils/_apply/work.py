@@ -224,7 +224,9 @@ class Work:
     @do.register
     def _destroy(self, step: Destroy) -> None:
         generation = step.generation
-        self.vm.remove(generation.row.node, generation.vmid, generation.identity)
+        identity = generation.identity
+        # A builder that was left to its roles runs.
+        self.vm.remove(generation.row.node, generation.vmid, identity, running=bool(identity.paused))
         for result in self.results.values():
             _forget(result, generation.vmid)
 

@@ -42,6 +42,8 @@ def recipe_fields(line: TemplateLine) -> dict[str, Any]:
     customized = customize_fields(line.customize) if line.customize is not None else {}
     if customized:
         fields["customize"] = customized
+    if line.bake is not None:
+        fields["bake"] = line.bake.version
     return fields
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from .bake import Bake
 from .cluster import Cluster, GuestRow
 from .customize import Customize
 from .identity import Identity, State
@@ -96,6 +97,7 @@ class TemplateLine:
     keep: int | None = None
     """How many complete generations stay, the current one included; None keeps all."""
     customize: Customize | None = None
+    bake: Bake | None = None
     prove: ProofWish | None = None
     hold: bool = False
     """No new generation is made while there is a current one, and no former one goes."""
@@ -195,6 +197,11 @@ class LineActual:
             return ()
         found = tuple(g for g in self.generations if g.vmid == vmid or g.state is State.CURRENT or g is after)
         return () if after is not None and after.vmid == vmid and found == (after,) else found
+
+    def waiting(self, run: str) -> Generation | None:
+        """The builder that a run has stopped before its seal, and that waits for whoever names that run."""
+        found = (left.generation for left in self.unfinished)
+        return next((one for one in found if one.identity.paused and one.identity.run == run), None)
 
     @property
     def current(self) -> Generation | None:

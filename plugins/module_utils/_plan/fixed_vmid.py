@@ -16,7 +16,7 @@ from .._model.template import Generation, LineActual, Survey, TemplateLine
 from .draft import Draft
 from .plan import Refusal
 from .retention import FIXED, why_it_stays
-from .steps import Build, Destroy, Release, Retire, Settle
+from .steps import Build, Destroy, Release, Resume, Retire, Settle
 from .template_checks import move_refusals
 
 
@@ -28,6 +28,11 @@ class Owner:
     deadline: str
 
 
+def _made(step: Build | Resume) -> int:
+    """The VMID of the generation that a step makes, or that it goes on with."""
+    return step.identity.vmid if isinstance(step, Build) else step.generation.vmid
+
+
 def plan_move(
     line: TemplateLine, survey: Survey, stays: Generation | None, owner: Owner, draft: Draft
 ) -> frozenset[int]:
@@ -37,7 +42,7 @@ def plan_move(
     """
     vmid = line.place.vmid
     actual = survey.lines[line.key]
-    built = next((step.identity.vmid for step in draft.steps if isinstance(step, Build)), None)
+    built = next((_made(step) for step in draft.steps if isinstance(step, Build | Resume)), None)
     if vmid is None or (stays is None and built is None):
         return frozenset()
     at = built if built is not None else stays.vmid if stays is not None else None

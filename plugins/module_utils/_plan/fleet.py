@@ -13,7 +13,7 @@ from .._model.identity import TAG_LINE, State, tagged_state
 from .._model.template import TemplateLine
 from .plan import Plan
 from .retention import GONE
-from .steps import Build, Destroy, Retire
+from .steps import Build, Destroy, Pause, Resume, Retire
 
 
 def spread(lines: Sequence[TemplateLine], cluster: Cluster) -> list[TemplateLine]:
@@ -59,7 +59,8 @@ def summarise(plan: Plan, failed: Iterable[str] = ()) -> dict[str, Any]:
     kinds = {
         key: {type(step) for step in steps} for key, steps in plan.tracks if key not in broken and key not in refused
     }
-    built = [key for key, found in kinds.items() if Build in found]
+    waiting = [key for key, found in kinds.items() if Pause in found]
+    built = [key for key, found in kinds.items() if found & {Build, Resume} and key not in waiting]
     gone = [
         key
         for key, steps in plan.tracks
@@ -67,7 +68,8 @@ def summarise(plan: Plan, failed: Iterable[str] = ()) -> dict[str, Any]:
     ]
     return {
         "built": built,
-        "changed": [key for key in kinds if key not in built and key not in gone],
+        "changed": [key for key in kinds if key not in (*built, *gone, *waiting)],
+        "waiting": waiting,
         "removed": gone,
         "unchanged": [key for key in templates if key not in kinds and key not in broken and key not in refused],
         "retired": sorted(

@@ -230,7 +230,8 @@ def _unfinished_reason(generation: Generation) -> str:
     if generation.state is not State.BUILDING:
         return f"no whole template: {', '.join(generation.incomplete)}"
     until = f", may be taken over after {identity.deadline}" if identity.deadline else ""
-    return f"begun {identity.built}{until}"
+    roles = f", waits for its roles (run {identity.run})" if identity.paused else ""
+    return f"begun {identity.built}{roles}{until}"
 
 
 def _facts(view: _View, generation: Generation) -> GenerationFacts:

@@ -84,7 +84,7 @@ def _group(line: TemplateLine, lines: Sequence[TemplateLine]) -> Iterator[Templa
 
 def _reference(line: TemplateLine, lines: Sequence[TemplateLine], survey: Survey) -> Generation | None:
     """The newest generation that this line's other nodes stay with, of the declared recipe and a known source."""
-    if line.absent or line.image.digest is not None:
+    if line.absent or line.image.digest is not None or (line.bake is not None and line.bake.ticket):
         return None
     recipe = recipe_digest(line)
     candidates = []

@@ -28,6 +28,8 @@ class Verdict:
     stays: Generation | None
     reasons: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    outdated: tuple[str, ...] = ()
+    """Why a new generation is needed that this call does not make: its roles have to be baked in."""
 
 
 def pins_generation(line: TemplateLine) -> bool:
@@ -66,12 +68,22 @@ def standing(line: TemplateLine, actual: LineActual) -> Generation | None:
 def verdict(line: TemplateLine, actual: LineActual, source: Source | None) -> Verdict:
     """What becomes of a line, with what the vendor said, None where it was not asked."""
     stays = standing(line, actual)
+    waiting = waiting_for(line, actual)
+    if waiting is not None:
+        return Verdict(stays=stays, reasons=(f"{waiting.identity.bake} was baked into VM {waiting.vmid}",))
     if stays is None and line.pin is not None:
         return Verdict(stays=None, reasons=(f"there is no generation of {line.pin}, which the line is pinned to",))
     fixed = line.hold or line.pin is not None
     reasons = build_reasons(line, stays, None if fixed else source)
     if stays is None or not reasons:
         return Verdict(stays=stays, reasons=reasons)
+    return _not_built(line, actual, source, stays, reasons) or Verdict(stays=stays, reasons=reasons)
+
+
+def _not_built(
+    line: TemplateLine, actual: LineActual, source: Source | None, stays: Generation, reasons: tuple[str, ...]
+) -> Verdict | None:
+    """What keeps a line with its generation although it needs a new one; None for nothing."""
     if line.hold or pins_generation(line):
         how = "held" if line.hold else "pinned"
         return Verdict(stays=stays, notes=(f"{line.subject}: {how} at VM {stays.vmid}, though {_and(reasons)}",))
@@ -81,12 +93,23 @@ def verdict(line: TemplateLine, actual: LineActual, source: Source | None) -> Ve
             f"{line.subject}: not built, though {_and(reasons)}: it was rolled back from that build, VM {former.vmid}"
         )
         return Verdict(stays=stays, notes=(f"{note}. A change of the recipe or of the vendor's image ends this",))
-    return Verdict(stays=stays, reasons=reasons)
+    if line.bake is not None and not line.bake.stop:
+        note = f"{line.subject}: VM {stays.vmid} is outdated: {_and(reasons)}. Its roles have to be baked in again"
+        return Verdict(stays=stays, notes=(f"{note} (playbook homelab.proxmox.templates_bake)",), outdated=reasons)
+    return None
+
+
+def waiting_for(line: TemplateLine, actual: LineActual) -> Generation | None:
+    """The builder that this call is to finish."""
+    return actual.waiting(line.bake.resume) if line.bake is not None and line.bake.resume else None
 
 
 def wants_source(line: TemplateLine, actual: LineActual, now: datetime) -> bool:
     """Whether the vendor has to be asked before this line can be planned."""
     if line.absent or adoptable(line, actual):
+        return False
+    if line.bake is not None and line.bake.ticket:
+        # Which image it is was decided when the builder was made.
         return False
     found = verdict(line, actual, None)
     if found.reasons:

@@ -91,6 +91,31 @@ class Customise:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """Leave the VM that was customised running before it is sealed, for roles to work on it."""
+
+    line: TemplateLine
+    deadline: str
+    """Until when other runs leave it alone."""
+
+    def describe(self) -> str:
+        return f"stop the new VM of {self.line.subject} before the seal, until {self.deadline}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resume:
+    """Take over a builder that was stopped before its seal."""
+
+    line: TemplateLine
+    generation: Generation
+    run: str
+    deadline: str
+
+    def describe(self) -> str:
+        return f"take over VM {self.generation.vmid}, the builder of {self.line.subject} that its roles are done with"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Seal:
     """Take out of the booted VM what no two clones may share, prove it, shut it down, and take its seed away."""
 

@@ -8,58 +8,26 @@ Publish comes before retire, and nothing is deleted but unfinished builds and wh
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Collection, Mapping, Sequence
 
-from .._model.identity import TAG_GENERATION, Identity, Role, State, tag_value
-from .._model.image import ResolvedImage
-from .._model.proof import ProofWish
+from .._model.identity import Identity, Role, State
 from .._model.recipe import RECIPE_SCHEMA, recipe_digest
 from .._model.template import Generation, LineActual, Survey, TemplateLine
 from .adoption import adoption
-from .build import TAGS_CHECKED, stored_filename, version_tuple
+from .bake import plan_abandoned, refuse_unbaked
 from .decide import Source, SourceProblem, adoptable
 from .draft import Draft
 from .fixed_vmid import Owner, plan_move
+from .making import Run, Task, plan_build, plan_resume, proof_step
 from .plan import Plan, Refusal
-from .privileges import Permissions
-from .quirks import quirk_notes
 from .retention import GONE, plan_retention
 from .settings import config_changes, password_sides, place_notes, wants_password
-from .standing import Verdict, pins_generation, verdict
-from .steps import Build, Configure, Convert, Customise, Destroy, FetchImage, Prove, Publish, Retire, Seal
-from .template_checks import absence_refusals, build_refusals, choose_transfer, line_refusals
+from .standing import Verdict, verdict, waiting_for
+from .steps import Configure, Destroy, Publish, Retire
+from .template_checks import absence_refusals, line_refusals
 from .unfinished import not_ours_to_end, plan_unfinished
-from .views import generation_view, identity_view
+from .views import generation_view
 from .whole import Whole
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """Whose plan it is: C(id) names this process, C(builder) the collection and version, C(seconds) its deadline."""
-
-    id: str
-    now: datetime
-    builder: str
-    seconds: int
-    max_deletions: int = 5
-
-    @property
-    def deadline(self) -> str:
-        """When another run may take over what this one leaves unfinished."""
-        return (self.now + timedelta(seconds=self.seconds)).isoformat(timespec="seconds")
-
-
-@dataclass(frozen=True, slots=True)
-class _Task:
-    """One line with all that its plan depends on; C(taken) are VMIDs in use or given to other lines of this plan."""
-
-    line: TemplateLine
-    survey: Survey
-    source: Source | None
-    run: Run
-    taken: set[int]
 
 
 def plan_templates(
@@ -77,7 +45,8 @@ def plan_templates(
         if twice is not None:
             whole.add(line, Draft(refusals=[twice]))
             continue
-        whole.add(line, _plan_line(line, survey, sources.get(line.key), run, whole.taken_for(line)))
+        task = Task(line, survey, sources.get(line.key), run, whole.taken_for(line))
+        whole.add(line, _plan_line(task))
     return whole.plan(run.max_deletions)
 
 
@@ -96,40 +65,59 @@ def _claimed_twice(line: TemplateLine, claimed: dict[int, TemplateLine]) -> Refu
     )
 
 
-def _plan_line(line: TemplateLine, survey: Survey, source: Source | None, run: Run, taken: set[int]) -> Draft:
-    draft = Draft()
-    actual = survey.lines[line.key]
+def _plan_line(task: Task) -> Draft:
+    line, draft = task.line, Draft()
+    actual = task.survey.lines[line.key]
     draft.notes += [f"{line.subject}: VM {f.row.vmid} ({f.row.name}) is left alone: {f.reason}" for f in actual.foreign]
-    draft.refusals += line_refusals(line, survey)
+    draft.refusals += line_refusals(line, task.survey)
     if draft.refusals:
         return draft
     if line.absent:
-        _plan_absent(line, survey, run, draft)
-        return draft
-    resumed = plan_unfinished(line, actual, source, run.now, draft)
-    if adoptable(line, actual):
-        _plan_adoption(line, actual, run, draft)
-        return draft
-    if resumed is not None:
-        task = _Task(line, survey, source, run, taken)
+        _plan_absent(line, task.survey, task.run, draft)
+    elif line.bake is not None and line.bake.abandon:
+        plan_abandoned(line, actual, line.bake, draft)
+    else:
+        _plan_present(task, actual, draft)
+    return draft
+
+
+def _plan_present(task: Task, actual: LineActual, draft: Draft) -> None:
+    line = task.line
+    resumed = plan_unfinished(line, actual, task.source, task.run.now, draft)
+    waiting = waiting_for(line, actual)
+    if waiting is not None:
+        found = verdict(line, actual, None)
+        plan_resume(task, waiting, found.reasons, draft)
+        _plan_former(task, found, draft)
+    elif adoptable(line, actual):
+        _plan_adoption(line, actual, task.run, draft)
+    elif resumed is not None:
         if line.prove is not None and not resumed.identity.proof:
-            draft.steps.append(_prove(task, line.prove, resumed))
+            draft.steps.append(proof_step(task, line.prove, resumed))
         _publish(line, actual, resumed, draft)
         _plan_former(task, Verdict(stays=resumed), draft)
-        return draft
+    else:
+        _plan_kept(task, actual, draft)
+
+
+def _plan_kept(task: Task, actual: LineActual, draft: Draft) -> None:
+    """What is there stays as it is declared, or a new generation is built."""
+    line, source = task.line, task.source
     found = verdict(line, actual, source)
     draft.notes += found.notes
+    refuse_unbaked(line, found, draft)
     _doubt_source(line, actual, source, found, draft)
     if draft.refusals:
-        return draft
+        return
     if found.reasons:
-        _plan_build(_Task(line, survey, source, run, taken), found.reasons, draft)
+        plan_build(task, found.reasons, draft)
     elif found.stays is not None and found.stays is not actual.current:
         _publish(line, actual, found.stays, draft)
     elif found.stays is not None:
-        _plan_in_place(line, survey, found.stays, draft)
-    _plan_former(_Task(line, survey, source, run, taken), found, draft)
-    return draft
+        _plan_in_place(line, task.survey, found.stays, draft)
+    if not found.reasons or line.bake is None:
+        # What is stopped before its seal takes nobody's place yet.
+        _plan_former(task, found, draft)
 
 
 def _doubt_source(line: TemplateLine, actual: LineActual, source: Source | None, found: Verdict, draft: Draft) -> None:
@@ -153,7 +141,7 @@ def _doubt_source(line: TemplateLine, actual: LineActual, source: Source | None,
     )
 
 
-def _plan_former(task: _Task, found: Verdict, draft: Draft) -> None:
+def _plan_former(task: Task, found: Verdict, draft: Draft) -> None:
     """What becomes of the generations that are not, or no longer, the current one."""
     line, actual, building = task.line, task.survey.lines[task.line.key], bool(found.reasons)
     if draft.refusals:
@@ -164,124 +152,6 @@ def _plan_former(task: _Task, found: Verdict, draft: Draft) -> None:
     _retire_others(line, actual, None if building else found.stays, draft, gone)
     if not line.hold:
         plan_retention(line, actual, None if building else found.stays, draft, gone)
-
-
-def _plan_build(task: _Task, reasons: tuple[str, ...], draft: Draft) -> None:
-    line, survey, source = task.line, task.survey, task.source
-    if not isinstance(source, ResolvedImage):
-        raise TypeError(f"{line.subject}: a build is planned without having asked the vendor")
-    vmid, refusals = build_refusals(line, survey, source, frozenset(task.taken))
-    draft.refusals += refusals
-    if vmid is None or draft.refusals:
-        return
-    draft.notes += [*quirk_notes(line), *_nameless(line, survey)]
-    identity = _new_identity(task, source, vmid)
-    fetch = FetchImage(
-        node=line.place.node,
-        storage=line.place.image_storage,
-        filename=stored_filename(line.image, source.digest),
-        image=line.image,
-        source=source,
-        via=choose_transfer(line, survey, source),
-        may_upload=line.transfer == "auto",
-    )
-    stored = survey.images.get((line.place.node, line.place.image_storage), ())
-    if fetch.volid not in {file.volid for file in stored}:
-        draft.steps.append(fetch)
-    build = Build(
-        line=line,
-        identity=identity,
-        volid=fetch.volid,
-        taken=frozenset(task.taken),
-        generations=_generation_tags(survey.lines[line.key]),
-        version=survey.version,
-        tag_later=_tag_later(survey, vmid),
-    )
-    draft.steps.append(build)
-    if line.customize is not None:
-        draft.steps += [Customise(line=line), Seal(line=line), Convert(line=line)]
-    if line.prove is not None:
-        draft.steps.append(_prove(task, line.prove))
-    draft.steps.append(Publish(line=line))
-    current = survey.lines[line.key].current
-    if current is not None:
-        draft.before.update(generation_view(current))
-    draft.after.update(
-        {**identity_view(identity), "name": line.name, "state": State.CURRENT.value, "reasons": list(reasons)}
-    )
-
-
-def _prove(task: _Task, wish: ProofWish, generation: Generation | None = None) -> Prove:
-    return Prove(
-        line=task.line,
-        wish=wish,
-        taken=frozenset(task.taken),
-        owner=(task.run.id, task.run.deadline),
-        generation=generation,
-    )
-
-
-def _nameless(line: TemplateLine, survey: Survey) -> Iterator[str]:
-    """VMs in the line's range that a create call is making, or that one left when its worker died.
-
-    create_and_lock_config writes only the lock at first, so nothing tells whose they are.
-    """
-    first, last = line.place.vmid_range
-    for vmid, row in sorted(survey.cluster.guests.items()):
-        if row.lock == "create" and not row.tags and row.node == line.place.node and first <= vmid <= last:
-            yield (
-                f"{line.subject}: VM {vmid} is locked (create) and bears no sign of whose it is. If no task runs "
-                f"on it, its worker died; remove it on the node: qm unlock {vmid} && qm destroy {vmid}"
-            )
-
-
-def _generation_tags(actual: LineActual) -> frozenset[str]:
-    rows = [*actual.retired, *(one.row for one in actual.generations), *(one.row for one in actual.foreign)]
-    rows += [left.generation.row for left in actual.unfinished]
-    return frozenset(tag_value(row.tags, TAG_GENERATION) for row in rows)
-
-
-def _tag_later(survey: Survey, vmid: int) -> bool:
-    """Whether the server checks tags of a create call on a path that a pool's privileges do not reach."""
-    may = Permissions(survey.permissions).has(f"/vms/{vmid}", "VM.Config.Options")
-    return version_tuple(survey.version) >= TAGS_CHECKED and not may
-
-
-def _generation_id(task: _Task, source: ResolvedImage) -> str:
-    """The time of this run, or the generation of which other nodes have the same build: it is the same generation."""
-    line = task.line
-    used = _generation_tags(task.survey.lines[line.key])
-    if pins_generation(line) and line.pin is not None:
-        return line.pin
-    for key, actual in task.survey.lines.items():
-        current = actual.current
-        if key == line.key or current is None or current.identity.line != line.line:
-            continue
-        same = (current.identity.recipe, current.identity.source) == (recipe_digest(line), str(source.digest))
-        if same and current.identity.generation not in used:
-            return current.identity.generation
-    return task.run.now.strftime("%Y%m%d%H%M%S")
-
-
-def _new_identity(task: _Task, source: ResolvedImage, vmid: int) -> Identity:
-    line, run = task.line, task.run
-    return Identity(
-        vmid=vmid,
-        role=Role.TEMPLATE,
-        line=line.line,
-        generation=_generation_id(task, source),
-        image="" if line.own_image else line.image.id,
-        url=source.url,
-        source=str(source.digest),
-        source_build=source.build or "",
-        verification=source.verification,
-        recipe=recipe_digest(line),
-        recipe_schema=RECIPE_SCHEMA,
-        builder=run.builder,
-        built=run.now.isoformat(timespec="seconds"),
-        run=run.id,
-        deadline=run.deadline,
-    )
 
 
 def _plan_in_place(line: TemplateLine, survey: Survey, current: Generation, draft: Draft) -> None:

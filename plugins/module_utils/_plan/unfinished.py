@@ -14,17 +14,23 @@ from .._model.template import Generation, LineActual, TemplateLine, Unfinished
 from .decide import Source, deadline_passed
 from .draft import Draft
 from .plan import Refusal
-from .standing import satisfies
+from .standing import satisfies, waiting_for
 from .steps import Destroy
 
 
 def plan_unfinished(
     line: TemplateLine, actual: LineActual, source: Source | None, now: datetime, draft: Draft
 ) -> Generation | None:
-    """Refuse, finish or clean up builds that did not end; returns one that only lacks being published."""
+    """Refuse, finish or clean up builds that did not end; returns one that only lacks being published.
+
+    The builder that this call is to finish is left to who plans that.
+    """
     resumed = None
+    waiting = waiting_for(line, actual)
     for left in actual.unfinished:
         generation = left.generation
+        if generation is waiting:
+            continue
         stopped = not_ours_to_end(line, left, now)
         if stopped is not None:
             draft.refusals.append(stopped)
@@ -47,6 +53,17 @@ def not_ours_to_end(line: TemplateLine, left: Unfinished, now: datetime) -> Refu
 def _busy(line: TemplateLine, left: Unfinished) -> Refusal:
     identity = left.generation.identity
     task = f", task {left.running_task} runs on it" if left.running_task else ""
+    if identity.paused and not task:
+        return Refusal(
+            subject=line.subject,
+            option="line",
+            value=line.line,
+            reason=f"VM {left.generation.vmid} was made by run {identity.run} and waits for its roles",
+            remedy=(
+                f"Wait until that bake has ended, or end it: resume: '{identity.run}' finishes it, "
+                f"abandon: '{identity.run}' removes it. After {identity.deadline} any run may take its place"
+            ),
+        )
     return Refusal(
         subject=line.subject,
         option="line",

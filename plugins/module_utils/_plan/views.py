@@ -20,6 +20,7 @@ def summary(line: TemplateLine, actual: LineActual) -> dict[str, Any]:
         "current": generation_view(current) if current else None,
         "retired": sorted({g.vmid for g in actual.generations if g is not current} | {r.vmid for r in actual.retired}),
         "unfinished": [u.generation.vmid for u in actual.unfinished],
+        "builder": None,
         "foreign": [{"vmid": f.row.vmid, "name": f.row.name, "reason": f.reason} for f in actual.foreign],
     }
 

@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 from .._model.cluster import Cluster, GuestRow
 from .._model.disk import Disk
 from .._model.identity import (
+    TAG_CLONE,
     TAG_GENERATION,
     TAG_LINE,
     Foreign,
@@ -104,7 +105,7 @@ def line_rows(line: TemplateLine, cluster: Cluster) -> list[GuestRow]:
     here = [
         row
         for row in cluster.guests.values()
-        if row.type == "qemu" and row.node == line.place.node
+        if row.type == "qemu" and row.node == line.place.node and TAG_CLONE not in row.tags
         if tag in row.tags or (untagged.fullmatch(row.name) and not tag_value(row.tags, TAG_LINE))
     ]
     # While a generation moves to its fixed VMID there are two copies of it; the one that is there already counts.
@@ -288,6 +289,7 @@ def read_lines(
         row
         for row in cluster.guests.values()
         if row.type == "qemu"
+        and TAG_CLONE not in row.tags
         and node in (None, row.node)
         and (TAG_LINE + line in row.tags if line else any(tag.startswith(TAG_LINE) for tag in row.tags))
     ]
@@ -310,7 +312,8 @@ def read_unfinished(reader: Reader, generation: Generation, is_gone: Callable[[s
     return Unfinished(
         generation=generation,
         running_task=running[0] if running else "",
-        owner_gone=is_gone(generation.identity.run),
+        # A builder that waits for roles is nobody's process: its deadline alone says when it is given up.
+        owner_gone=not generation.identity.paused and is_gone(generation.identity.run),
     )
 
 
