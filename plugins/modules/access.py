@@ -101,8 +101,8 @@ options:
     description: What the token is for. The roles hold the union of what the calls of these need.
     type: list
     elements: str
-    choices: [templates, customise, prove, clones, backup]
-    default: [templates, customise, prove, clones, backup]
+    choices: [templates, customise, prove, clones, backup, guests]
+    default: [templates, customise, prove, clones, backup, guests]
   roles:
     description: Names and privileges of the roles, one for each kind of path.
     type: dict

@@ -112,6 +112,7 @@ def test_every_privilege_in_words_is_in_the_table() -> None:
         "POST /nodes/{node}/vzdump": {"Sys.Modify"},  # bwlimit, performance, ionice and stop
         "POST /nodes/{node}/qemu": {"VM.Backup"},  # archive, that is a restore
         "DELETE /nodes/{node}/storage/{storage}/content/{volume}": {"Datastore.AllocateSpace", "VM.Backup"},  # backups
+        "POST /nodes/{node}/qemu/{vmid}/status/suspend": {"VM.Config.Disk", "Datastore.AllocateSpace"},  # todisk
     }
     for endpoint, permissions in described(8)["permissions"].items():
         if endpoint in WORDS_WITHOUT_NEED:

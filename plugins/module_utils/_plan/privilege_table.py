@@ -212,6 +212,21 @@ _COMMON: Mapping[str, CallNeeds] = {
     "start": CallNeeds(endpoint=f"POST {_QEMU}/status/start", checked=_all(_VM, "VM.PowerMgmt")),
     "stop": CallNeeds(endpoint=f"POST {_QEMU}/status/stop", checked=_all(_VM, "VM.PowerMgmt")),
     "power": CallNeeds(endpoint=f"POST {_QEMU}/status/shutdown", checked=_all(_VM, "VM.PowerMgmt")),
+    "reboot": CallNeeds(endpoint=f"POST {_QEMU}/status/reboot", checked=_all(_VM, "VM.PowerMgmt")),
+    "reset": CallNeeds(endpoint=f"POST {_QEMU}/status/reset", checked=_all(_VM, "VM.PowerMgmt")),
+    "suspend": CallNeeds(endpoint=f"POST {_QEMU}/status/suspend", checked=_all(_VM, "VM.PowerMgmt")),
+    "resume": CallNeeds(endpoint=f"POST {_QEMU}/status/resume", checked=_all(_VM, "VM.PowerMgmt")),
+    "snapshot_list": CallNeeds(endpoint=f"GET {_QEMU}/snapshot", checked=_all(_VM, "VM.Audit")),
+    "snapshot_feature": CallNeeds(endpoint=f"GET {_QEMU}/feature", checked=_all(_VM, "VM.Audit")),
+    "snapshot": CallNeeds(endpoint=f"POST {_QEMU}/snapshot", checked=_all(_VM, "VM.Snapshot")),
+    "snapshot_change": CallNeeds(
+        endpoint=f"PUT {_QEMU}/snapshot/{{snapname}}/config", checked=_all(_VM, "VM.Snapshot")
+    ),
+    "snapshot_delete": CallNeeds(endpoint=f"DELETE {_QEMU}/snapshot/{{snapname}}", checked=_all(_VM, "VM.Snapshot")),
+    "snapshot_rollback": CallNeeds(
+        endpoint=f"POST {_QEMU}/snapshot/{{snapname}}/rollback",
+        checked=_any(_VM, "VM.Snapshot", "VM.Snapshot.Rollback"),
+    ),
     "backup": CallNeeds(
         endpoint="POST /nodes/{node}/vzdump",
         storage=Kind.BACKUP_STORAGE,
@@ -305,6 +320,11 @@ _BUILD = (*_READ, *_IMAGES, "create", "import", "net", *_CLOUDINIT, *_CONFIG, "t
 _BOOT = ("read_status", "start", "stop", "power", "agent", "agent_network")
 _EXEC = ("agent_exec", "agent_exec_status", "agent_read")
 _CLONE = ("clone", "net", *_CLOUDINIT, *_CONFIG, "destroy")
+_POWER = ("read_status", "start", "stop", "power", "reboot", "reset", "suspend", "resume")
+_SNAPSHOTS = (
+    *("snapshot_list", "snapshot_feature", "snapshot"),
+    *("snapshot_change", "snapshot_delete", "snapshot_rollback"),
+)
 
 CAPABILITIES: Mapping[str, tuple[str, ...]] = {
     "templates": _BUILD,
@@ -315,6 +335,7 @@ CAPABILITIES: Mapping[str, tuple[str, ...]] = {
         *("see_vm", "see_storage", "read_vm", "backup", "backup_prune", "backup_list"),
         *("backup_delete", "backup_change", "backup_config", "restore", "restore_net", "config", "destroy"),
     ),
+    "guests": ("see_vm", "see_pool", "read_vm", *_POWER, *_SNAPSHOTS, *_EXEC),
 }
 """What a person may want to do, to the calls it takes."""
 

@@ -100,6 +100,7 @@ _TEXTS: tuple[_Row, ...] = (
     _Row(r"qmp command 'guest-.*' failed", Kind.AGENT, "recorded: agent/exec, got timeout"),
     # --- running or not ---
     _Row(r"is not running$", Kind.NOT_RUNNING, "recorded: VM 9320 is not running"),
+    _Row(r"\b(VM|CT) \d+ not running$", Kind.NOT_RUNNING, "PVE::API2::Qemu vm_reset, vm_reboot, vm_suspend, vm_resume"),
     _Row(r"\b(VM|CT) \d+ already running", Kind.RUNNING, "observed: exit status of qmstart"),
     _Row(r"is running - destroy failed", Kind.RUNNING, "observed: DELETE of a running VM"),
     _Row(r"convert a VM to template if VM is running", Kind.RUNNING, "observed: POST template"),
@@ -118,6 +119,7 @@ _TEXTS: tuple[_Row, ...] = (
     _Row(
         r"config file already exists", Kind.ALREADY_EXISTS, "observed: clone onto a taken VMID, late clash in the task"
     ),
+    _Row(r"^snapshot name '.*' already used", Kind.ALREADY_EXISTS, "PVE::AbstractConfig snapshot_prepare, in the task"),
     _Row(r"storage ID '.*' already defined", Kind.ALREADY_EXISTS, "observed: POST storage"),
     # --- what this object or storage cannot do ---
     _Row(r"not a file based storage", Kind.NOT_SUPPORTED, "recorded: download-url to lvmthin"),

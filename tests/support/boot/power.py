@@ -124,7 +124,7 @@ class PowerMixin:
             vm.qmpstatus = "paused"
 
         self.need_running(self.find(v["node"], v["vmid"]))
-        return await self.in_worker(v, user, "qmsuspend", work)
+        return await self.in_worker(v, user, "qmpause", work)
 
     async def _power_resume(self, v: dict, user: str) -> str:
         def work(vm: Vm, log: list[str]) -> None:

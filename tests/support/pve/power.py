@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import typing as t
 
@@ -18,7 +19,15 @@ STATUS = "/nodes/{node}/qemu/{vmid}/status/"
 
 
 class PowerMixin:
-    """Mixin of FakeCluster: the power of a VM."""
+    """Mixin of FakeCluster: the power of a VM.
+
+    ``restart_delay``: real seconds from the end of a reboot's task, when the guest is off, until qmeventd starts it
+    again. ``ha_delay``: those until high availability does what its task only asks for.
+    """
+
+    def _init_power(self) -> None:
+        self.restart_delay = 0.0
+        self.ha_delay = 0.0
 
     def _routes_zz_power(self) -> list[tuple[str, str, t.Callable]]:
         return [
@@ -43,7 +52,30 @@ class PowerMixin:
 
     # ----------------------------------------------------------------- start
 
+    def soon(self, seconds: float, act: t.Callable[[], None]) -> None:
+        """Do it at once, or when other daemons would."""
+        if seconds:
+            asyncio.get_running_loop().call_later(seconds, act)
+        else:
+            act()
+
+    async def by_ha(self, v: dict, user: str, kind: str, act: t.Callable[[Vm], None]) -> str | None:
+        """For a VM that high availability manages: a task that only asks for it (qemu-server API2/Qemu.pm)."""
+        vm = self.vms.get(int(v["vmid"]))
+        if vm is None or not vm.ha_managed:
+            return None
+
+        def work(vm: Vm, log: list[str]) -> None:
+            log.append(f"Requesting HA {kind.removeprefix('ha')} for VM {vm.vmid}")
+            self.soon(self.ha_delay, lambda: act(vm))
+
+        return await self.in_worker(v, user, kind, work)
+
     async def _power_start(self, v: dict, user: str) -> str:
+        asked = await self.by_ha(v, user, "hastart", self.boot)
+        if asked:
+            return asked
+
         def work(vm: Vm, log: list[str]) -> None:
             if vm.template:
                 raise TaskError("you can't start a vm if it's a template")
@@ -96,6 +128,10 @@ class PowerMixin:
         self.apply_pending(vm)
 
     async def _power_stop(self, v: dict, user: str) -> str:
+        asked = await self.by_ha(v, user, "hastop", self.halt)
+        if asked:
+            return asked
+
         def work(vm: Vm, log: list[str]) -> None:
             self.need_unlocked(vm, v)
             if vm.running:
@@ -104,11 +140,23 @@ class PowerMixin:
         return await self.in_worker(v, user, "qmstop", work)
 
     async def _power_shutdown(self, v: dict, user: str) -> str:
-        """Asks the agent, then ACPI; a guest that ignores both needs forceStop. Stopped already: OK (recorded)."""
+        """Asks the agent, then ACPI; a guest that ignores both needs forceStop. Stopped already: OK (recorded).
+
+        A paused one would hear it when it is resumed, so it is refused, or stopped with forceStop (API2/Qemu.pm).
+        """
+        found = self.vms.get(int(v["vmid"]))
+        paused = found is not None and found.qmpstatus == "paused"
+        if paused and not v.get("forceStop"):
+            raise PveError(500, "VM is paused - cannot shutdown")
+        asked = await self.by_ha(v, user, "hastop", self.halt)
+        if asked:
+            return asked
 
         def work(vm: Vm, log: list[str]) -> None:
             self.need_unlocked(vm, v)
-            if vm.running:
+            if vm.running and paused:
+                self.halt(vm)
+            elif vm.running:
                 self.power_down(vm, bool(v.get("forceStop")), log, v.get("timeout"))
 
         return await self.in_worker(v, user, "qmshutdown", work)
@@ -125,35 +173,54 @@ class PowerMixin:
         self.halt(vm)
 
     async def _power_reboot(self, v: dict, user: str) -> str:
-        self.need_running(self.find(v["node"], v["vmid"]))
+        """The task ends when the guest is off; it is started by another daemon (QemuServer.pm vm_reboot)."""
+        vm = self.find(v["node"], v["vmid"])
+        if vm.qmpstatus == "paused":
+            raise PveError(500, "VM is paused - cannot shutdown")
+        self.need_running(vm)
 
         def work(vm: Vm, log: list[str]) -> None:
+            self.need_unlocked(vm, v)
             self.power_down(vm, False, log, v.get("timeout"))
-            self.boot(vm)
+            self.soon(self.restart_delay, lambda: self.boot(vm))
 
         return await self.in_worker(v, user, "qmreboot", work)
 
     async def _power_reset(self, v: dict, user: str) -> str:
         self.need_running(self.find(v["node"], v["vmid"]))
-        return await self.in_worker(v, user, "qmreset", lambda vm, log: self.wake_guest(vm))
+
+        def work(vm: Vm, log: list[str]) -> None:
+            self.need_unlocked(vm, v)
+            self.wake_guest(vm)
+
+        return await self.in_worker(v, user, "qmreset", work)
 
     async def _power_suspend(self, v: dict, user: str) -> str:
         self.need_running(self.find(v["node"], v["vmid"]))
 
         def work(vm: Vm, log: list[str]) -> None:
+            if vm.lock != "backup" or v.get("todisk"):
+                self.need_unlocked(vm, v)
             if v.get("todisk"):
                 vm.status = vm.qmpstatus = "stopped"
                 vm.lock = "suspended"
             else:
                 vm.qmpstatus = "paused"
 
-        return await self.in_worker(v, user, "qmsuspend", work)
+        return await self.in_worker(v, user, "qmsuspend" if v.get("todisk") else "qmpause", work)
 
     async def _power_resume(self, v: dict, user: str) -> str:
-        self.need_running(self.find(v["node"], v["vmid"]))
+        """One that is suspended on disk is started from there."""
+        found = self.find(v["node"], v["vmid"])
+        if found.lock != "suspended":
+            self.need_running(found)
 
         def work(vm: Vm, log: list[str]) -> None:
-            vm.qmpstatus = "running"
+            if vm.lock == "suspended":
+                self.boot(vm, log)
+            else:
+                self.need_unlocked(vm, v)
+                vm.qmpstatus = "running"
 
         return await self.in_worker(v, user, "qmresume", work)
 
