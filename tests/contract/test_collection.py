@@ -312,7 +312,7 @@ def test_artifact_is_small(artifact):
 
 def test_installed_plugins_show_their_documentation(ansible):
     shown = json.loads(ansible("ansible-doc", "--metadata-dump", "--no-fail-on-errors", FQCN).stdout)["all"]
-    for kind, files in (("module", MODULES), ("lookup", plugin_files("lookup"))):
+    for kind, files in (("module", MODULES), *((kind, plugin_files(kind)) for kind in ("lookup", "inventory"))):
         names = {name: doc for name, doc in shown.get(kind, {}).items() if name.startswith(FQCN)}
         assert names.keys() == {f"{FQCN}.{file.stem}" for file in files}, kind
         assert not [name for name, doc in names.items() if "error" in doc]

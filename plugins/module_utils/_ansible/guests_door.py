@@ -17,7 +17,7 @@ from .._plan.guests import Member, host_names
 from .._plan.plan import OptionProblems
 from .._plan.privileges import Permissions
 from .._pve.client import Client
-from .._pve.errors import ProxmoxError
+from .._pve.errors import ApiError, Kind, ProxmoxError
 from .._pve.session import MISSING_LIBRARY
 from .._pve.transport import ProxmoxerTransport
 from .._read.cluster import read_permissions
@@ -89,8 +89,15 @@ def read_source(source: Source, keep: Keep) -> Reading:
         try:
             members += _read_cluster(source, cluster, keep, notes, where)
         except ProxmoxError as error:
-            failed.append(f"{where}: {error}")
+            failed.append(f"{where}: {error}{_remedy(cluster, error)}")
     return Reading(tuple(members), tuple(notes), tuple(failed))
+
+
+def _remedy(cluster: ClusterSource, error: ProxmoxError) -> str:
+    """The server does not say which part of a token is wrong; what fails otherwise names its fix already."""
+    if isinstance(error, ApiError) and error.kind is Kind.AUTH and cluster.connection.token_id:
+        return f". Check `api_token_id` and `api_token_secret` of {cluster.connection.token_id}, and when it expires."
+    return ""
 
 
 def _read_cluster(source: Source, cluster: ClusterSource, keep: Keep, notes: list[str], where: str) -> list[Member]:
