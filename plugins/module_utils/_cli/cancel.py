@@ -55,6 +55,11 @@ class Canceler:
             self._grow(find)
             self._next(4, signal.SIGKILL, self._all, now)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left of what it was asked to end."""
+        return self.asked and not any(map(lives, self._all))
+
     def finish(self) -> None:
         """After Ansible has ended: nothing that it had begun goes on."""
         send(self._all, signal.SIGKILL)

@@ -8,7 +8,13 @@ from __future__ import annotations
 import typing as t
 from collections.abc import Mapping
 
+from .._config.keys import KeyProblem, parse_key
+from .._config.schema import subschema
+
 
 def config_schema(key: str) -> Mapping[str, t.Any] | None:
     """The schema of a key such as templates.nodes; None where there is no such key."""
-    return None
+    try:
+        return subschema(parse_key(key))
+    except KeyProblem:
+        return None
