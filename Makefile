@@ -53,6 +53,14 @@ docs: venv ## pages for every module, plugin and role: build/docs
 dist: venv ## the artifact: build/homelab-proxmox-VERSION.tar.gz
 	@.venv/bin/ansible-galaxy collection build --force --output-path build
 
+.PHONY: bundle
+bundle: venv ## what bootstrap.sh needs without a network: build/homelab-bundle-...tar (ARGS=--key=FILE signs it)
+	@$(PY) scripts/bundle.py $(ARGS)
+
+.PHONY: lock
+lock: venv ## the newest packages for the controller: meta/controller
+	@$(PY) scripts/lock.py
+
 .PHONY: venv
 venv: ## the tools of the tests and the demo: .venv
 	@sh scripts/prerequisites.sh setup

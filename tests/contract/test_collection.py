@@ -299,7 +299,7 @@ def members(artifact: Path) -> Iterator[str]:
 def test_artifact_carries_what_a_user_needs_and_no_tool(artifact):
     names = list(members(artifact))
     allowed = {"plugins", "roles", "playbooks", "meta", "docs", "inventory", "changelogs"}
-    files = {"README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "MANIFEST.json", "FILES.json"}
+    files = {"README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "bootstrap.sh", "MANIFEST.json", "FILES.json"}
     strangers = [name for name in names if name.split("/")[0] not in allowed and name not in files]
     assert not strangers
     assert files <= set(names)

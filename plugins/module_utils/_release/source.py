@@ -121,7 +121,7 @@ def _checked_out(folder: Path) -> str:
     if not (folder / ".git").exists():
         return ""
     # root looks at a checkout of somebody else, which git refuses otherwise. Its hooks are not wanted.
-    git = ["git", "-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-C", str(folder)]
+    git = ["git", "--no-optional-locks", "-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-C", str(folder)]
     try:
         status = subprocess.run(
             [*git, "status", "--porcelain", "--no-renames"], capture_output=True, text=True, check=True
