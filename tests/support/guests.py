@@ -15,8 +15,7 @@ def add_guest(bench: Bench, vmid: int = 101, name: str = "web", *, running: bool
     """A VM with a disk on C(storage), an agent unless C(config) says otherwise, and a guest that has booted."""
     storage = options.pop("storage", "local-lvm")
     node = options.setdefault("node", "pve1")
-    suffix = ".qcow2" if storage in ("local", "fast") else ""
-    disk = bench.cluster.allocate(node, storage, vmid, 1024**3, name=f"vm-{vmid}-disk-0{suffix}")
+    disk = bench.cluster.allocate(node, storage, vmid, 1024**3, fmt="qcow2")
     config = {"scsi0": f"{disk},size=1G", "agent": "1", "memory": 512, **options.pop("config", {})}
     vm = bench.cluster.add_vm(vmid, name, config=config, **options)
     if running:

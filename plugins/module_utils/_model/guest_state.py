@@ -90,8 +90,8 @@ def choose(cluster: Cluster, wanted: Sequence[str]) -> tuple[Choice, ...]:
     for one in dict.fromkeys(wanted):
         if one.isdecimal():
             row = cluster.guests.get(int(one))
-            rows = () if row is None else (row,)
+            rows = [] if row is None else [row]
         else:
-            rows = tuple(row for _vmid, row in sorted(cluster.guests.items()) if row.name == one)
-        found.append(Choice(wanted=one, rows=rows))
+            rows = [row for _vmid, row in sorted(cluster.guests.items()) if row.name == one]
+        found.append(Choice(wanted=one, rows=tuple(rows)))
     return tuple(found)

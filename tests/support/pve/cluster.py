@@ -36,6 +36,7 @@ from .limits import LimitsMixin
 from .move import MoveMixin
 from .power import PowerMixin
 from .qemu import QemuMixin
+from .snapshots import SnapshotsMixin
 from .static import StaticMixin
 from .status import StatusMixin
 from .storage import StorageMixin
@@ -81,6 +82,7 @@ class FakeCluster(
     MoveMixin,
     TransferMixin,
     QemuMixin,
+    SnapshotsMixin,
     DisksMixin,
     StorageMixin,
     TasksMixin,

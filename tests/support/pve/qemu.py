@@ -15,6 +15,7 @@ from fakepve.routing import die
 
 from . import schema
 from .disks import Work
+from .snapshots import refuse_name
 from .vm import NET, UNUSED, Vm, boot_default, check_sshkeys
 from .wire import now
 
@@ -232,8 +233,7 @@ class QemuMixin:
 
     async def _qm_snapshot(self, v: dict, user: str) -> str:
         vm, name = self.find(v["node"], v["vmid"]), v["snapname"]
-        if name in ("current", "pending"):
-            raise die(f"unable to use snapshot name '{name}' (reserved name)")
+        refuse_name(name)
         self.need_quorum()
 
         async def body(log: list[str]) -> None:
@@ -247,7 +247,9 @@ class QemuMixin:
             kept = {
                 key: value for key, value in vm.config.items() if key not in SNAPSHOT_SKIP and not UNUSED.fullmatch(key)
             }
-            vm.snapshots[name] = {**kept, "snaptime": now(), "description": v.get("description", "")}
+            vm.snapshots[name] = {**kept, "snaptime": now(), "description": v.get("description", "").rstrip()}
+            if v.get("vmstate") and vm.running:
+                vm.snapshots[name]["vmstate"] = f"local:vm-{vm.vmid}-state-{name}"
             vm.config["parent"] = name
             log.extend(f"snapshotting 'drive-{key}' ({volid})" for key, volid, _props in vm.drives(cdrom=False))
 
