@@ -10,6 +10,7 @@ bootstrap.sh, and SHA256SUMS over all of it; with a key, an OpenSSH signature of
 from __future__ import annotations
 
 import argparse
+import fcntl
 import hashlib
 import json
 import os
@@ -98,41 +99,41 @@ def fill(folder: Path, source: Source, machines: Sequence[str]) -> None:
 def wheels(python: str, machine: str) -> list[Path]:
     """The wheels of one lock file, fetched where they are missing."""
     place = CACHE / f"{python}-{machine}"
-    lock = LOCKS / f"python{python}.txt"
-    ready, stamp = place / ".lock", lock.read_text(encoding="utf-8")
-    if not ready.is_file() or ready.read_text(encoding="utf-8") != stamp:
-        shutil.rmtree(place, ignore_errors=True)
-        place.mkdir(parents=True)
-        platforms = [f"--platform={glibc}_{machine}" for glibc in GLIBC]
-        version = ["--python-version", python, "--implementation", "cp", *platforms]
-        _download(place, "--requirement", str(lock), "--require-hashes", *version)
-        ready.write_text(stamp, encoding="utf-8")
+    platforms = [f"--platform={glibc}_{machine}" for glibc in GLIBC]
+    lock = (LOCKS / f"python{python}.txt").read_text(encoding="utf-8")
+    _keep(place, lock, "--python-version", python, "--implementation", "cp", *platforms)
     return sorted(place.glob("*.whl"))
 
 
 def dependencies(target: Path) -> None:
     """The collections, without the rest of the package that carries them; always the same bytes."""
     lists = json.loads((LOCKS / "collections.json").read_text(encoding="utf-8"))
-    kept = CACHE / f"collections-{hashlib.sha256(json.dumps(lists).encode()).hexdigest()[:16]}.zip"
-    if not kept.is_file():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="collections-", dir=CACHE) as scratch:
-            pinned = Path(scratch, "pinned.txt")
-            pinned.write_text(f"{lists['package']}=={lists['version']} --hash=sha256:{lists['sha256']}\n")
-            _download(Path(scratch), "--requirement", str(pinned), "--require-hashes", "--ignore-requires-python")
-            (wheel,) = Path(scratch).glob("*.whl")
-            parts = tuple(f"ansible_collections/{name.replace('.', '/')}/" for name in lists["collections"])
-            half = Path(scratch, "half.zip")
-            with zipfile.ZipFile(wheel) as whole, zipfile.ZipFile(half, "w", zipfile.ZIP_DEFLATED) as part:
-                for name in sorted(name for name in whole.namelist() if name.startswith(parts)):
-                    part.writestr(zipfile.ZipInfo(name), whole.read(name), zipfile.ZIP_DEFLATED)
-            half.replace(kept)
-    shutil.copy(kept, target)
+    place = CACHE / "collections"
+    pinned = f"{lists['package']}=={lists['version']} --hash=sha256:{lists['sha256']}\n"
+    _keep(place, pinned, "--ignore-requires-python")
+    (wheel,) = place.glob("*.whl")
+    parts = tuple(f"ansible_collections/{name.replace('.', '/')}/" for name in lists["collections"])
+    with zipfile.ZipFile(wheel) as whole, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as part:
+        for name in sorted(name for name in whole.namelist() if name.startswith(parts)):
+            part.writestr(zipfile.ZipInfo(name), whole.read(name), zipfile.ZIP_DEFLATED)
 
 
-def _download(place: Path, *arguments: str) -> None:
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
-    subprocess.run([*pip, "--no-deps", "--only-binary=:all:", "--dest", str(place), *arguments], check=True)
+def _keep(place: Path, requirements: str, *arguments: str) -> None:
+    """Have exactly these packages in a folder below the cache. Two callers at once: the second waits."""
+    place.mkdir(parents=True, exist_ok=True)
+    ready = place / "requirements.txt"
+    with (place / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if ready.is_file() and ready.read_text(encoding="utf-8") == requirements:
+            return
+        for old in place.glob("*.whl"):
+            old.unlink()
+        draft = place / "draft.txt"
+        draft.write_text(requirements, encoding="utf-8")
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
+        pip += ["--no-deps", "--only-binary=:all:", "--require-hashes", "--requirement", str(draft)]
+        subprocess.run([*pip, "--dest", str(place), *arguments], check=True)
+        draft.replace(ready)
 
 
 def seal(folder: Path, key: Path | None) -> None:

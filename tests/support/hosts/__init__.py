@@ -5,7 +5,8 @@
 
 from .daemon import Daemon, serve
 from .images import build
+from .machine import Machine, machine
 from .molecule import Outcome, Step, images, play
 from .tools import missing
 
-__all__ = ["Daemon", "Outcome", "Step", "build", "images", "missing", "play", "serve"]
+__all__ = ["Daemon", "Machine", "Outcome", "Step", "build", "images", "machine", "missing", "play", "serve"]
