@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 
+from .config_arguments import add_config
+
 PROLOGUE = "One command for templates, guests and the platform on Proxmox VE."
 
 Commands = argparse._SubParsersAction  # noqa: SLF001 - argparse has no public name for it
@@ -19,6 +21,10 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _running(commands)
     _looking(commands)
+    add_config(commands)
+    commands.add_parser("menu", help="the same with a menu", allow_abbrev=False).add_argument(
+        "--front", choices=["whiptail", "dialog", "plain"], help="how it looks; the first that is there"
+    )
     generate = commands.add_parser("generate", help="job templates and pages from the actions", allow_abbrev=False)
     generate.add_argument("what", choices=["awx", "semaphore", "docs"])
     generate.add_argument("folder")
@@ -53,6 +59,13 @@ def _action(command: argparse.ArgumentParser) -> None:
     command.add_argument("action", help="its id, as homelab list shows it")
     command.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter; may stand often"
+    )
+    command.add_argument(
+        "--set-from",
+        action="append",
+        default=[],
+        metavar="NAME=SOURCE",
+        help="a parameter out of env:VARIABLE, file:PATH or - (a line of standard input), as secrets need it",
     )
     command.add_argument("--limit", default="", metavar="HOSTS", help="only these hosts of the inventory")
     command.add_argument("--check", action="store_true", help="only the plan; nothing is changed")

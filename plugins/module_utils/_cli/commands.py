@@ -8,8 +8,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from . import generating, listing, logs, running, status
+from . import configuring, generating, listing, logs, running, status
 from .context import Context
+from .menu.flow import menu
 
 Command = Callable[[Context, argparse.Namespace], int]
 
@@ -20,5 +21,7 @@ COMMANDS: dict[str, Command] = {
     "show": listing.show,
     "status": status.status,
     "logs": logs.logs,
+    "config": configuring.config,
+    "menu": menu,
     "generate": generating.generate,
 }

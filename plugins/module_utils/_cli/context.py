@@ -15,7 +15,10 @@ from pathlib import Path
 
 from .._actions.load import load
 from .._actions.model import Registry
+from .._config.load import Effective
+from .._config.load import load as load_config
 from .._config.paths import Paths, find_paths
+from .._config.schema import UNSET
 from .reference import config_schema
 
 # …/ansible_collections/homelab/proxmox/plugins/module_utils/_cli/context.py; not resolved, since a checkout is linked.
@@ -36,13 +39,25 @@ class Context:
         """All actions. Raises ActionError."""
         return load(self.paths.actions, config_schema)
 
+    @cached_property
+    def effective(self) -> Effective:
+        """The configuration; what is wrong with it is in its problems."""
+        return load_config(self.paths, self.environ)
+
+    def setting(self, key: str, otherwise: t.Any) -> t.Any:
+        """A value of the configuration for this command itself; where it cannot be used, something that will do."""
+        found = UNSET if self.effective.problems else self.effective.value(key)
+        return otherwise if found is UNSET else found
+
     @property
     def inventory(self) -> tuple[str, ...]:
-        """The named ones, else HOMELAB_INVENTORY, else the one beside the configuration; empty where there is none."""
+        """The named ones, else HOMELAB_INVENTORY, the configured one, the one beside the configuration; or none."""
         if self.inventories:
             return self.inventories
         if named := self.environ.get("HOMELAB_INVENTORY"):
             return tuple(part for part in named.split(os.pathsep) if part)
+        if configured := self.setting("runs.inventory", ""):
+            return (os.path.expanduser(configured),)
         own = self.paths.etc / "inventory"
         return (str(own),) if own.exists() else ()
 

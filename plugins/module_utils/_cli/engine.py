@@ -24,10 +24,10 @@ from .cancel import Canceler
 from .context import Context
 from .exits import Exit, Trouble
 from .files import write_json
-from .journal import Journal
+from .journal import JOURNAL, Journal
 from .locks import Busy, locked, target_of
 from .processes import boot, children, identity
-from .progress import Say, Tally, Watcher
+from .progress import Say, Step, Tally, Watcher
 from .runs import Run
 from .surroundings import environment_of, inventory_of
 
@@ -53,10 +53,11 @@ class Ended:
     seconds: float
 
 
-def execute(context: Context, invocation: Invocation, say: Say) -> Ended:
-    """Run it to its end. Raises Trouble when it cannot be begun."""
+def execute(context: Context, invocation: Invocation, say: Say, step: Step = lambda _tasks: None) -> Ended:
+    """Run it to its end. C(step) hears how many tasks have begun. Raises Trouble, ConfigError when it cannot begin."""
     if not HAS_RUNNER:
         raise Trouble(Exit.INCOMPLETE, "runs need the Python library ansible-runner. Install it beside ansible-core")
+    context.effective.require()
     inventory = inventory_of(context, invocation)
     try:
         run = runs.begin(context.paths.runs, context.paths.logs, invocation)
@@ -64,8 +65,9 @@ def execute(context: Context, invocation: Invocation, say: Say) -> Ended:
         raise Trouble(Exit.CONFIGURATION, f"{error.filename}: {error.strerror}: a run needs a folder there") from None
     lock = locked(context.paths.state / "locks", target_of(invocation), run.id, _holds(context))
     try:
-        with lock, Journal(run.id, run.log, invocation.action.id) as journal:
-            ended = _lead(Job(context, invocation, inventory, run, Watcher(say, journal.say), Canceler(say)), journal)
+        with lock, _journal(context, invocation, run) as journal:
+            watcher = Watcher(say, journal.say, step)
+            ended = _lead(Job(context, invocation, inventory, run, watcher, Canceler(say)), journal)
     except Busy as busy:
         run.update(status=runs.FAILED, end=_now(), message=str(busy))
         remedy = f"Wait for it, or end it: homelab cancel {busy.run}" if busy.run else "Wait for it"
@@ -73,8 +75,16 @@ def execute(context: Context, invocation: Invocation, say: Say) -> Ended:
     except BaseException:
         run.update(status=runs.FAILED, end=_now())
         raise
-    runs.prune(context.paths.runs, context.paths.logs, datetime.now(UTC))
+    keep, days = context.setting("runs.keep", runs.KEEP_RUNS), context.setting("logging.keep_days", runs.KEEP_DAYS)
+    runs.prune(context.paths.runs, context.paths.logs, datetime.now(UTC), keep, days)
     return ended
+
+
+def _journal(context: Context, invocation: Invocation, run: Run) -> Journal:
+    level = context.setting("logging.level", "info")
+    return Journal(
+        run.id, run.log, invocation.action.id, level, JOURNAL if context.setting("logging.journal", True) else None
+    )
 
 
 @dataclass(frozen=True, slots=True)

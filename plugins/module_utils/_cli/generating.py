@@ -28,12 +28,32 @@ APPLY = """\
   gather_facts: false
   tasks:
     - name: Keep the credential types
-      awx.awx.credential_type: "{{ item }}"
+      awx.awx.credential_type:
+        name: "{{ item.name }}"
+        description: "{{ item.description }}"
+        kind: "{{ item.kind }}"
+        inputs: "{{ item.inputs }}"
+        injectors: "{{ item.injectors }}"
       loop: "{{ lookup('ansible.builtin.file', 'credential_types.yml') | from_yaml }}"
       loop_control: {label: "{{ item.name }}"}
 
     - name: Keep the job templates
-      awx.awx.job_template: "{{ item }}"
+      awx.awx.job_template:
+        name: "{{ item.name }}"
+        description: "{{ item.description }}"
+        job_type: "{{ item.job_type }}"
+        project: "{{ item.project }}"
+        playbook: "{{ item.playbook }}"
+        inventory: "{{ item.inventory }}"
+        credentials: "{{ item.credentials }}"
+        extra_vars: "{{ item.extra_vars }}"
+        ask_job_type_on_launch: "{{ item.ask_job_type_on_launch }}"
+        ask_diff_mode_on_launch: "{{ item.ask_diff_mode_on_launch }}"
+        diff_mode: "{{ item.diff_mode }}"
+        ask_limit_on_launch: "{{ item.ask_limit_on_launch }}"
+        allow_simultaneous: "{{ item.allow_simultaneous }}"
+        survey_enabled: "{{ item.survey_enabled }}"
+        survey_spec: "{{ item.survey_spec | default(omit) }}"
       loop: "{{ lookup('ansible.builtin.file', 'job_templates.yml') | from_yaml }}"
       loop_control: {label: "{{ item.name }}"}
 """

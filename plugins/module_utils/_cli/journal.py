@@ -14,15 +14,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 JOURNAL = Path("/run/systemd/journal/socket")
-LEVELS = {"error": 3, "warning": 4, "notice": 5, "info": 6}
+LEVELS = {"error": 3, "warning": 4, "notice": 5, "info": 6, "debug": 7}
 """The priorities of syslog."""
 
 
 class Journal:
     """The log of one run. A log that cannot be written is no reason to end the work."""
 
-    def __init__(self, run: str, path: Path, action: str, socket_path: Path = JOURNAL) -> None:
+    def __init__(
+        self, run: str, path: Path, action: str, level: str = "info", socket_path: Path | None = JOURNAL
+    ) -> None:
         self.run, self.action = run, action
+        self._least = LEVELS[level]
         self._handle: int | None = None
         self._socket: socket.socket | None = None
         self._path, self._socket_path = path, socket_path
@@ -30,7 +33,7 @@ class Journal:
     def __enter__(self) -> Journal:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         self._handle = os.open(self._path, flags, 0o600)
-        if self._socket_path.exists():
+        if self._socket_path is not None and self._socket_path.exists():
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         return self
 
@@ -43,6 +46,8 @@ class Journal:
 
     def say(self, event: str, message: str, level: str = "info", **fields: t.Any) -> None:
         """One line: what happened, and the ids of where."""
+        if LEVELS[level] > self._least:
+            return
         time = datetime.now(UTC).isoformat(timespec="milliseconds")
         head = {"time": time, "level": level, "run": self.run, "action": self.action, "event": event}
         line = {**head, "message": message, **{key: value for key, value in fields.items() if value is not None}}

@@ -36,7 +36,11 @@ def list_actions(context: Context, options: argparse.Namespace) -> int:
 def show(context: Context, options: argparse.Namespace) -> int:
     """One action; with values, what would be run."""
     action = find(context.registry, options.action)
-    would = invocation_of(context, options).shown() if options.set or options.limit or options.plan else None
+    would = (
+        invocation_of(context, options).shown()
+        if options.set or options.set_from or options.limit or options.plan
+        else None
+    )
     if options.json:
         print(json.dumps({**describe(action), "invocation": would}, ensure_ascii=False, indent=1))
         return Exit.OK

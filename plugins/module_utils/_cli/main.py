@@ -11,10 +11,17 @@ import sys
 from collections.abc import Sequence
 
 from .._actions.model import ActionError
+from .._config.problems import ConfigError
 from . import commands
 from .arguments import parser
-from .context import make
+from .context import Context, make
 from .exits import Exit, Trouble
+
+_STATUSES = {
+    ActionError: Exit.USAGE,
+    ConfigError: Exit.CONFIGURATION,
+    KeyboardInterrupt: Exit.CANCELED,
+}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -26,22 +33,15 @@ def main(argv: Sequence[str]) -> int:
         return Exit.USAGE if end.code else Exit.OK
     try:
         return commands.COMMANDS[options.command](_context(options), options)
-    except ActionError as error:
-        return _complain(Exit.USAGE, str(error))
-    except Trouble as trouble:
-        return _complain(trouble.status, str(trouble))
-    except KeyboardInterrupt:
-        return _complain(Exit.CANCELED, "ended by the keyboard")
+    except (ActionError, ConfigError, Trouble, KeyboardInterrupt) as error:
+        status = error.status if isinstance(error, Trouble) else _STATUSES[type(error)]
+        print(f"homelab: {str(error) or 'ended by the keyboard'}", file=sys.stderr)
+        return status
     except BrokenPipeError:
         # Whoever read the output has gone; nothing that is flushed at the end may complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.OK
 
 
-def _context(options: argparse.Namespace):  # type: ignore[no-untyped-def]
+def _context(options: argparse.Namespace) -> Context:
     return make(os.environ, options.root, getattr(options, "inventory", []))
-
-
-def _complain(status: Exit, message: str) -> int:
-    print(f"homelab: {message}", file=sys.stderr)
-    return status

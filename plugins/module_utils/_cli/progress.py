@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 Say = Callable[[str], None]
+Step = Callable[[int], None]
 _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -45,12 +46,12 @@ class Tally:
 
 
 class Watcher:
-    """Takes events as they come. C(say) gets a line for people, C(log) one for the log of the run."""
+    """Takes events as they come. C(say) gets a line for people, C(log) one for the log of the run,
+    C(step) how many tasks have begun."""
 
-    def __init__(self, say: Say, log: Callable[..., None]) -> None:
+    def __init__(self, say: Say, log: Callable[..., None], step: Step = lambda _tasks: None) -> None:
         self.tally = Tally()
-        self._say, self._log = say, log
-        self._ignored: set[tuple[str, str]] = set()
+        self._say, self._log, self._step = say, log, step
 
     def take(self, event: Mapping[str, t.Any]) -> None:
         """One event of Ansible."""
@@ -63,6 +64,7 @@ class Watcher:
         elif kind in ("playbook_on_task_start", "playbook_on_handler_task_start"):
             self.tally.tasks += 1
             self.tally.task = data.get("name") or data.get("task", "")
+            self._step(self.tally.tasks)
             self._say(f"  {self.tally.task}")
         elif kind in STATES:
             self._result(STATES[kind], data)

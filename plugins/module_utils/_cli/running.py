@@ -10,9 +10,11 @@ import json
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 
-from .._actions.model import Action, Danger, Invocation
+from .._actions.model import Action, ActionError, Danger, Invocation
 from .._actions.resolve import assignments, find, resolve
 from . import runs
 from .cancel import Canceler
@@ -39,8 +41,43 @@ def run(context: Context, options: argparse.Namespace) -> int:
 def invocation_of(context: Context, options: argparse.Namespace) -> Invocation:
     """What the options come to. Raises ActionError."""
     action = find(context.registry, options.action)
-    given = assignments(options.set)
+    given = given_values(context, action, options)
     return resolve(action, given, limit=options.limit, check=options.check, diff=options.diff)
+
+
+def given_values(context: Context, action: Action, options: argparse.Namespace) -> dict[str, str]:
+    """The values of --set and --set-from by parameter. Raises ActionError, Trouble."""
+    given = assignments(options.set)
+    for name in given:
+        one = action.parameter(name)
+        if one is not None and one.secret:
+            raise ActionError(
+                f"{action.id}: {one.name} is a secret, and arguments can be seen by everybody on this machine. Give "
+                f"--set-from {one.name}=env:VARIABLE, {one.name}=file:PATH, or {one.name}=- for standard input"
+            )
+    sources = assignments(options.set_from)
+    if twice := sorted(given.keys() & sources.keys()):
+        raise ActionError(f"--set and --set-from both give {', '.join(twice)}")
+    return {**given, **{name: fetch(source, context.environ) for name, source in sources.items()}}
+
+
+def fetch(source: str, environ: Mapping[str, str]) -> str:
+    """A value out of the environment, a file, or standard input. Raises ActionError."""
+    kind, _colon, name = source.partition(":")
+    if source == "-":
+        return sys.stdin.readline().rstrip("\n")
+    if kind == "env" and name:
+        if name not in environ:
+            raise ActionError(f"--set-from {source}: that environment variable is not set")
+        return environ[name]
+    if kind == "file" and name:
+        try:
+            with Path(name).expanduser().open(encoding="utf-8") as stream:
+                return stream.read().removesuffix("\n")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+            raise ActionError(f"--set-from {source}: {reason}") from None
+    raise ActionError(f"--set-from {source[:20]!r}: write env:VARIABLE, file:PATH or -")
 
 
 def confirm(context: Context, invocation: Invocation, yes: bool) -> None:

@@ -20,7 +20,7 @@ from .._actions.model import Invocation
 from .files import make_folder, read_json, write_json
 from .processes import Process, boot, identity, lives
 
-KEEP_RUNS = 200
+KEEP_RUNS = 100
 KEEP_DAYS = 90
 _ID = re.compile(r"\d{8}T\d{6}Z-[a-z0-9-]+-[0-9a-f]{4}")
 

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from .._actions.model import Invocation
+from .._config.paths import MOVED
 from .context import COLLECTIONS, Context
 from .exits import Exit, Trouble
 from .files import make_folder
@@ -31,9 +32,17 @@ def environment_of(context: Context, run: str) -> dict[str, str]:
         "ANSIBLE_NOCOLOR": "1",
         "ANSIBLE_LOCALHOST_WARNING": "0",
         "ANSIBLE_INVENTORY_UNPARSED_WARNING": "0",
+        # The configuration reaches playbooks at the strength of group_vars/all.
+        "ANSIBLE_VARS_ENABLED": "host_group_vars,homelab.proxmox.config",
+        **folders(context),
         "HOMELAB_PROXMOX_PROGRESS": "1",
         "HOMELAB_RUN_ID": run,
     }
+
+
+def folders(context: Context) -> dict[str, str]:
+    """Where everything is, for the parts of a run: --root is known to this process only."""
+    return {variable: str(getattr(context.paths, name)) for name, variable in MOVED.items()}
 
 
 def inventory_of(context: Context, invocation: Invocation) -> list[str]:
