@@ -14,6 +14,8 @@ from tests.support.workbench import IMAGE, Bench
 
 from .scenarios_actions import ACTIONS, ACTS
 from .scenarios_bake import BAKES
+from .scenarios_config import CONFIG
+from .scenarios_vms import VMS
 
 Params = Mapping[str, t.Any]
 
@@ -395,3 +397,5 @@ SCENARIOS = [
 ]
 SCENARIOS += [Scenario(**one) for one in BAKES]
 SCENARIOS += [Scenario(**one) for one in ACTIONS]
+SCENARIOS += [Scenario(**one) for one in VMS]
+SCENARIOS += [Scenario(**one) for one in CONFIG]

@@ -21,7 +21,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent.parent
 PLUGINS = ROOT / "plugins"
 COLLECTION = ("ansible_collections", "homelab", "proxmox", "plugins")
-DOOR_FOLDERS = ("modules", "action", "lookup", "inventory", "filter", "callback")
+DOOR_FOLDERS = ("modules", "action", "lookup", "inventory", "filter", "callback", "vars", "connection")
 DOC_NAMES = {"DOCUMENTATION", "EXAMPLES", "RETURN"}
 
 MAX_DOOR, MAX_FUNCTION, MAX_FILE = 150, 50, 400
@@ -63,7 +63,7 @@ LAYERS = {
 # A door takes its arguments apart with _model, and composes one reader, one planner and one executor.
 DOOR = layer("_ansible _model _read _images _plan _apply", "ansible")
 # What runs inside of Ansible itself may use its plugins; a module, which may run elsewhere, must not.
-INSIDE = layer("_ansible _model _read _images _plan _apply plugin_utils", "ansible")
+INSIDE = layer("_ansible _model _read _images _plan _apply _config plugin_utils", "ansible")
 ONE_OF = (("_read", "_images"), ("_plan",), ("_apply",))
 
 IMPURE_MODULES = {"asyncio", "concurrent", "fcntl", "ftplib", "glob", "http", "io", "logging", "multiprocessing", "os"}

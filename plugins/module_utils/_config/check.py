@@ -98,7 +98,8 @@ def _without_markers(key: Key) -> Key:
 def _references(value: Any, key: Key) -> Iterator[Problem]:
     if isinstance(value, Mapping):
         known = subschema(key)
-        if "ref" in value and (known is None or known.get("type") == "string"):
+        meant = known is not None and known.get("type") == "string" and "ref" in value
+        if meant or is_reference(value):
             if text := reference_problem(value):
                 yield _problem(key, text, "Write {ref: env, name: NAME}, {ref: file, path: PATH} or !vault.")
             return

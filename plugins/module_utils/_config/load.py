@@ -20,10 +20,11 @@ from .check import check_layer, check_whole, unknown_key
 from .coerce import coerce_text
 from .documents import Document, parse, read_text
 from .keys import Key, parse_key
+from .migrations import migrated, version_of
 from .paths import Paths
 from .problems import ConfigError, Problem
-from .schema import HEAD, SCHEMA, SECTIONS, UNSET, defaults, variable_of
-from .secrets import is_secret, masked
+from .schema import HEAD, SCHEMA, SCHEMA_VERSION, SECTIONS, UNSET, defaults, variable_of
+from .secrets import is_reference, is_secret, masked
 from .tree import Branch, Leaf, Node, Said, find, leaves, merge, of_document, plain, statements
 
 LAYERS = ("default", "system", "user", "profile", "module", "environment")
@@ -153,7 +154,7 @@ class _Loader:
         for path in self._module_files():
             self._add(LayerFile("module", path, section=path.stem))
         self._add_environment()
-        if not self._problems and any(file.text is not None for file in self._files):
+        if not self._problems and self._tree is not self._defaults:
             self._problems += check_whole(_present(plain(self._tree)))
         return Effective(
             tree=self._tree,
@@ -194,7 +195,7 @@ class _Loader:
         self._files.append(LayerFile(file.layer, file.path, file.section, file.profile, text))
         if text is None:
             return
-        document = parse(text, str(file.path), file.layer)
+        document = self._in_present_words(parse(text, str(file.path), file.layer), file)
         problems = check_layer(document, file.layer, str(file.path), only=file.section)
         if file.section is not None and file.section not in SECTIONS:
             problems = [
@@ -209,6 +210,19 @@ class _Loader:
         if not problems:
             self._note_open_secrets(file.path, document)
             self._merge(of_document(document, file.layer, str(file.path)))
+
+    def _in_present_words(self, document: Document, file: LayerFile) -> Document:
+        """A file of another version of the schema, understood. Its lines are not those of its places any more."""
+        version = version_of(document.data)
+        if version == SCHEMA_VERSION:
+            return document
+        try:
+            data = migrated(document.data, SCHEMA_VERSION)
+        except ConfigError as error:
+            document.problems += [replace(one, layer=file.layer, source=str(file.path)) for one in error.problems]
+            return document
+        self._notes.append(f"{file.path}: is of schema version {version}, and read as {SCHEMA_VERSION}; migrate it")
+        return Document(data=data)
 
     def _merge(self, upper: Branch) -> None:
         merged = merge(self._tree, upper, SCHEMA, self._defaults)
@@ -257,7 +271,7 @@ def _present(value: Any) -> Any:
 def _texts(value: Any, key: Key) -> Iterator[Key]:
     """Places of single values that are written out."""
     if isinstance(value, Mapping):
-        if "ref" not in value:
+        if not is_reference(value):
             for name, inner in value.items():
                 yield from _texts(inner, (*key, name))
     elif isinstance(value, list):

@@ -21,7 +21,7 @@ from typing import Any
 from .keys import Key, parse_key, show_key
 from .sections import access, common, hardening, templates
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised together with a migration in migrations.py."""
 
 Schema = Mapping[str, Any]

@@ -74,7 +74,7 @@ def masked(value: Any, key: Key = ()) -> Any:
         return {name: masked(inner, (*key, name)) for name, inner in value.items()}
     if isinstance(value, list):
         return [masked(inner, (*key, number)) for number, inner in enumerate(value)]
-    return HIDDEN if value is not None and is_secret(key) else value
+    return HIDDEN if value not in (None, "") and is_secret(key) else value
 
 
 def resolve(

@@ -12,6 +12,7 @@ from typing import Any
 from .documents import REMOVE, REPLACE, Document
 from .keys import Key
 from .schema import UNSET, Schema, member, merge_rule
+from .secrets import is_reference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +81,7 @@ class _Planting:
         if isinstance(value, Mapping):
             if set(value) == {REPLACE} and isinstance(value[REPLACE], list):
                 return replace(self.items((*key, REPLACE), value[REPLACE]), fresh=True)
-            if "ref" in value:
+            if is_reference(value):
                 return Leaf(self._said(key, value), value)
             return self.branch(key, value)
         if isinstance(value, list):

@@ -1,0 +1,145 @@
+# Copyright (c) 2026, the homelab.proxmox contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Writing files so that a kill at any point leaves the old one or the new one: every step on the disk, one by one.
+
+C(probe) is called before and after each step; the tests end the process there.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from .problems import ConfigError, Problem
+
+T = TypeVar("T")
+Probe = Callable[[str], None]
+
+FILE_MODE = 0o600
+_TEMPORARY = ".homelab-tmp"
+_LOCK_PATIENCE = 30.0
+_LOCK_PAUSE = 0.05
+
+
+def _nothing(_step: str) -> None:
+    return None
+
+
+class Disk:
+    """The steps. All errors are OSError, except for a lock that is not to be had."""
+
+    def __init__(self, probe: Probe = _nothing) -> None:
+        self._probe = probe
+
+    def _step(self, name: str, act: Callable[[], T]) -> T:
+        self._probe(f"before {name}")
+        result = act()
+        self._probe(f"after {name}")
+        return result
+
+    def make_folder(self, folder: Path, mode: int = 0o750) -> None:
+        """The folder and those above it; only new ones get the mode."""
+        missing = [one for one in (folder, *folder.parents) if not one.exists()]
+        for one in reversed(missing):
+            self._step(f"mkdir {one.name}", lambda one=one: one.mkdir(mode=mode, exist_ok=True))  # type: ignore[misc]
+            self._sync_folder(one.parent)
+
+    @contextmanager
+    def locked(self, folder: Path) -> Iterator[None]:
+        """Nobody else writes below the folder meanwhile. The kernel takes the lock away from whoever dies."""
+        self.make_folder(folder)
+        path = folder / ".lock"
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        try:
+            self._step("lock", lambda: _take(handle, path))
+            yield
+        finally:
+            os.close(handle)
+
+    def replace(self, path: Path, data: bytes, *, mode: int = FILE_MODE) -> None:
+        """Put a file in place of what is there; mode and owner of what is there are kept, and so is a link to it."""
+        target = Path(os.path.realpath(path))
+        self.make_folder(target.parent)
+        self.sweep(target)
+        former = _status(target)
+        temporary = target.parent / f".{target.name}.{os.getpid()}{_TEMPORARY}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        handle = self._step(f"create {target.name}", lambda: os.open(temporary, flags, FILE_MODE))
+        try:
+            self._fill(handle, data, target.name)
+            self._step(f"mode {target.name}", lambda: _dress(handle, former, mode))
+            self._step(f"fsync {target.name}", lambda: os.fsync(handle))
+            self._step(f"rename {target.name}", lambda: os.replace(temporary, target))
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        finally:
+            os.close(handle)
+        self._sync_folder(target.parent)
+
+    def _fill(self, handle: int, data: bytes, name: str) -> None:
+        """In two writes, so that a kill in the middle of a file can be tried."""
+        middle = len(data) // 2
+        for part in (data[:middle], data[middle:]):
+            self._step(f"write {name}", lambda part=part: _write_all(handle, part))  # type: ignore[misc]
+
+    def remove(self, path: Path) -> None:
+        """Remove a file, if it is there."""
+        if path.exists() or path.is_symlink():
+            self._step(f"unlink {path.name}", path.unlink)
+            self._sync_folder(path.parent)
+
+    def sweep(self, target: Path) -> None:
+        """Remove what killed writers left beside a file. Only with the lock: nobody else writes it now."""
+        for left in target.parent.glob(f".{target.name}.*{_TEMPORARY}"):
+            self._step(f"sweep {target.name}", lambda left=left: left.unlink(missing_ok=True))  # type: ignore[misc]
+
+    def _sync_folder(self, folder: Path) -> None:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            self._step(f"fsync folder {folder.name}", lambda: os.fsync(handle))
+        finally:
+            os.close(handle)
+
+
+def _take(handle: int, path: Path) -> None:
+    deadline = time.monotonic() + _LOCK_PATIENCE
+    while True:
+        try:
+            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                text = f"another process has been writing for more than {_LOCK_PATIENCE:.0f} s"
+                hint = f"See who holds it: fuser {path}"
+                raise ConfigError([Problem(message=text, source=str(path), suggestion=hint)]) from None
+            time.sleep(_LOCK_PAUSE)
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
+
+
+def _dress(handle: int, former: os.stat_result | None, mode: int) -> None:
+    """Mode and owner of the former file. Owners differ only where root writes the file of somebody else."""
+    if former is None:
+        return os.fchmod(handle, mode)
+    now = os.fstat(handle)
+    if (former.st_uid, former.st_gid) != (now.st_uid, now.st_gid):
+        os.fchown(handle, former.st_uid, former.st_gid)
+    return os.fchmod(handle, stat.S_IMODE(former.st_mode))
+
+
+def _write_all(handle: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(handle, view) :]
