@@ -40,6 +40,8 @@ class Door(t.Generic[D, A]):
     """None for doors that only read."""
     result: Callable[[Plan, Mapping[str, t.Any], tuple[str, ...]], Mapping[str, t.Any]] = lambda _p, found, _f: found
     """The shape of the result, the same for a plan and for what was done; at last the tracks that failed."""
+    settle: Callable[[Client, D, Plan, Outcome], Outcome] | None = None
+    """What is waited for and read after the plan was carried out, or was found to be empty; not in check mode."""
     partial: bool = False
     """Whether what is not refused goes on. The module fails at its end, with everything that was refused."""
 
@@ -52,12 +54,15 @@ def run(module: AnsibleModule, door: Door[D, A]) -> t.NoReturn:
         desired = door.desired(module.params)
         client = open_client(module.params)
         plan = _plan(module, client, door, desired)
-        if module.check_mode or door.apply is None or not plan.steps:
-            _exit(module, client, plan, door.result(plan, plan.result, ()))
-        client.allow_writes()
-        with interruptible(client):
-            outcome = _apply(module, client, door, desired, plan)
-        _exit(module, client, plan, door.result(plan, outcome.result, ()), outcome.warnings)
+        outcome = Outcome(result=plan.result)
+        if not module.check_mode:
+            with interruptible(client):
+                if door.apply is not None and plan.steps:
+                    client.allow_writes()
+                    outcome = _apply(module, client, door, desired, plan)
+                if door.settle is not None:
+                    outcome = door.settle(client, desired, plan, outcome)
+        _exit(module, client, plan, door.result(plan, outcome.result, ()), outcome.warnings, outcome.failure)
     except (OptionProblems, ConnectionOptionError) as problem:
         _fail(module, client, msg=_together(list(problem.problems)), problems=list(problem.problems))
     except PartlyFailed as failure:
@@ -190,12 +195,13 @@ def open_client(params: Mapping[str, t.Any]) -> Client:
     )
 
 
-def _exit(
+def _exit(  # noqa: PLR0917
     module: AnsibleModule,
     client: Client | None,
     plan: Plan,
     result: Mapping[str, t.Any],
     warnings: tuple[str, ...] = (),
+    failure: str = "",
 ) -> t.NoReturn:
     for text in (*plan.notes, *warnings):
         module.warn(text)
@@ -206,6 +212,8 @@ def _exit(
     if plan.refusals:
         refusals = [str(refusal) for refusal in plan.refusals]
         _fail(module, client, msg=_together(refusals), refusals=refusals, changed=plan.changed, **extra)
+    if failure:
+        _fail(module, client, msg=failure, changed=plan.changed, **extra)
     if client is not None:
         extra["requests"] = client.counts()
     module.exit_json(changed=plan.changed, **extra)

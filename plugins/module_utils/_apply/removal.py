@@ -29,11 +29,11 @@ class Replaced(NotAsPlanned):
 
 
 def remove_vm(
-    client: Client, node: str, vmid: int, identity: Identity, *, running: bool = False
+    client: Client, node: str, vmid: int, identity: Identity, *, running: bool = False, may_stop: bool = True
 ) -> tuple[str, ...] | None:
     """Destroy the VM that bears this identity, with its disks; returns the task's warnings.
 
-    C(running): it is known to run, and is stopped first.
+    C(running): it is known to run, and is stopped first. C(may_stop) false: one that turns out to run is left alone.
 
     None where there is no such VM any more. Raises Replaced for a VM that bears another identity, NotAsPlanned for one
     that cannot be seen.
@@ -51,7 +51,7 @@ def remove_vm(
         raise Replaced(f"VM {vmid} on {node} is no longer what the plan saw; it was left alone")
     try:
         warnings = _stop(client, node, vmid) if running else ()
-        warnings += _destroy(client, node, vmid)
+        warnings += _destroy(client, node, vmid, may_stop=may_stop)
     except ApiError as error:
         if error.kind is Kind.NOT_FOUND:
             return None
@@ -59,7 +59,7 @@ def remove_vm(
     return (*warnings, *_remove_seed(client, node, vmid, config))
 
 
-def _destroy(client: Client, node: str, vmid: int) -> tuple[str, ...]:
+def _destroy(client: Client, node: str, vmid: int, *, may_stop: bool) -> tuple[str, ...]:
     path = api_path("nodes", node, "qemu", vmid)
 
     def delete() -> TaskResult:
@@ -69,7 +69,7 @@ def _destroy(client: Client, node: str, vmid: int) -> tuple[str, ...]:
     try:
         return client.retry_locked(delete).warnings
     except (ApiError, TaskFailed) as error:
-        if error.kind is not Kind.RUNNING:
+        if error.kind is not Kind.RUNNING or not may_stop:
             raise
     # A builder that was left in the middle.
     return (*_stop(client, node, vmid), *client.retry_locked(delete).warnings)

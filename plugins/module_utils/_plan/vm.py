@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from .._model.identity import Identity, Role, human_text
+from .._model.identity import Identity, Role, describe, human_text
 from .._model.net import Net
 from .._model.vm import FoundVm, Source, Vm, VmSurvey
 from .._model.vm_config import VmConfig
@@ -205,9 +205,9 @@ def _plan_clone(task: _Task, source: Source, node: str, vmid: int) -> None:
         built=run.now.isoformat(timespec="seconds"),
         run=run.id,
     )
-    expected = inherited(source, vm, full=full)
+    human = human_text(vm.description if vm.description is not None else source.config.description)
+    expected = inherited(source, vm, full=full, description=describe(human, identity))
     draft.refusals += inherited_addresses(vm, source, expected)
-    human = vm.description if vm.description is not None else source.config.description
     clone = CloneVm(
         vm=vm,
         source=source,
@@ -216,7 +216,7 @@ def _plan_clone(task: _Task, source: Source, node: str, vmid: int) -> None:
         identity=identity,
         taken=frozenset(task.planning.placer.taken),
         known=frozenset(task.planning.survey.cluster.guests),
-        human=human_text(human),
+        human=human,
     )
     draft.steps.append(clone)
     changes = vm_changes(vm, identity, expected)

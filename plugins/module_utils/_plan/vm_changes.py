@@ -70,7 +70,7 @@ def own_tags(vm: Vm, identity: Identity, config: VmConfig) -> frozenset[str]:
     return clone_tags(identity) | own | spread
 
 
-def inherited(source: Source, vm: Vm, *, full: bool) -> VmConfig:
+def inherited(source: Source, vm: Vm, *, full: bool, description: str = "") -> VmConfig:
     """What a clone of this template will have, as far as it can be told: MAC addresses are made anew."""
     raw: dict[str, object] = {
         key: value
@@ -84,7 +84,7 @@ def inherited(source: Source, vm: Vm, *, full: bool) -> VmConfig:
             if disk.storage and (disk.is_cloudinit or not disk.is_cdrom) and disk.volume and key in raw:
                 name = disk.volume.partition(":")[2]
                 raw[key] = str(disk.replace_texts({"file": f"{vm.place.storage}:{name}"}))
-    return VmConfig({**raw, "name": vm.name})
+    return VmConfig({**raw, "name": vm.name, "description": description})
 
 
 def _settings(vm: Vm, config: VmConfig, found: VmChanges) -> None:

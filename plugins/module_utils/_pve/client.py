@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -89,6 +90,15 @@ class Client:
         """The data of a read, which is repeated while no reply comes. Raises ApiError and the connection errors."""
         return self._exchange.read(path, params).data
 
+    def look(self, path: str, params: Mapping[str, Any]) -> Any:
+        """Begin a command in a guest that only looks: a read whose method is POST, allowed before a plan is accepted.
+
+        It is repeated like a read, so the command must not change anything. See docs/adr/0022.
+        """
+        if not path.endswith("/agent/exec"):
+            raise ValueError(f"POST {path} is no look into a guest")
+        return self._exchange.read(path, params, method="POST").data
+
     def post(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
         """The data of a write that begins no task. Raises WriteLost when the connection was cut, ApiError."""
         return self._write("POST", path, params).data
@@ -165,6 +175,7 @@ class Client:
         type: str,  # noqa: A002 - as Proxmox names it
         id: object,  # noqa: A002
         repeatable: bool = True,
+        alone: bool = True,
         upload: Upload | None = None,
         request_timeout: float | None = None,
     ) -> Upid:
@@ -172,10 +183,13 @@ class Client:
 
         When the connection is cut, the node's list of tasks tells whether the task began. If it provably did not, the
         write is sent once more, unless C(repeatable) is false. Raises ApiError, WriteLost and the connection errors.
+
+        C(alone) false is for writes of one type and id that go out side by side, such as clones of one template: the
+        list cannot tell them apart, so a cut raises WriteLost at once and whoever calls looks at what was to be made.
         """
         key = TaskKey(node, type, str(id))
         what = f"{method} {path}"
-        with self._begun.turn(key):
+        with self._begun.turn(key) if alone else nullcontext():
             first_sent = self.clock.time()
             for attempt in (1, 2):
                 try:
@@ -184,6 +198,8 @@ class Client:
                     # A refusal of the second attempt may come from the first one having begun late.
                     if not is_cut(exc) and not (attempt == 2 and isinstance(exc, ApiError)):
                         raise
+                    if not alone:
+                        raise WriteLost(f"{what} ({exc})") from exc
                     upid = self._find(key, first_sent, what, exc)
                     if upid:
                         return upid

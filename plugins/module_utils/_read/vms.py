@@ -28,6 +28,7 @@ from .._model.identity import (
     tag_value,
     tagged_state,
 )
+from .._model.interfaces import addresses
 from .._model.vm import FoundVm, Source, Vm, VmSurvey
 from .._model.vm_config import VmConfig
 from .._pve.client import api_path
@@ -156,6 +157,37 @@ def _named(reader: Reader, cluster: Cluster, vms: Sequence[Vm], pause: Pause) ->
     return _settled(reader, named, pause)
 
 
+def read_listed(reader: Reader, *, named: bool) -> tuple[Cluster, list[GuestRow]]:
+    """The cluster and its VMs. C(named): with the names as they are now, also of VMs that were just made."""
+    cluster = read_cluster(reader)
+    missing = sorted({row.node for row in cluster.guests.values() if row.type == "qemu" and _is_nameless(row)})
+    guests = dict(cluster.guests)
+    nodes = [node for node in missing if named and (known := cluster.nodes.get(node)) is not None and known.online]
+    for listed in _side_by_side(nodes, lambda node: read_node(reader, node)):
+        guests |= {vmid: replace(guests[vmid], **live) for vmid, live in listed.items() if vmid in guests}
+    return replace(cluster, guests=guests), list(guests.values())
+
+
+def read_addresses(reader: Reader, vms: Sequence[FoundVm]) -> dict[int, tuple[str, ...]]:
+    """The addresses that the agents of these VMs tell of; a VM whose agent does not answer is left out."""
+    answers = _side_by_side(vms, lambda vm: _interfaces(reader, vm))
+    return {
+        vm.vmid: addresses(answer, [net.macaddr for net in vm.config.nets().values() if net.macaddr])
+        for vm, answer in zip(vms, answers, strict=True)
+        if answer is not None
+    }
+
+
+def _interfaces(reader: Reader, vm: FoundVm) -> list[Mapping[str, Any]] | None:
+    path = api_path("nodes", vm.row.node, "qemu", vm.vmid, "agent", "network-get-interfaces")
+    try:
+        return list(reader.get(path)["result"])
+    except ApiError as error:
+        if error.kind in (Kind.AGENT, Kind.NOT_RUNNING, Kind.NOT_FOUND):
+            return None
+        raise
+
+
 def read_node(reader: Reader, node: str) -> dict[int, dict[str, Any]]:
     """Names and states of the VMs of a node, as they are now, by VMID."""
     found: dict[int, dict[str, Any]] = {}
@@ -194,7 +226,7 @@ def await_clone(reader: Reader, row: GuestRow, pause: Pause) -> VmConfig | None:
     """The config of a clone that is being made, when it is whole or nobody works on it any more; None: it is gone."""
     while True:
         # In this order: a task that ends between the two reads has left its trace in the config.
-        busy = _is_cloning(reader, row.node)
+        busy = is_cloning(reader, row.node)
         try:
             config = VmConfig(reader.get(api_path("nodes", row.node, "qemu", row.vmid, "config")))
         except ApiError as error:
@@ -206,7 +238,8 @@ def await_clone(reader: Reader, row: GuestRow, pause: Pause) -> VmConfig | None:
         pause(_LOOK_EVERY, f"the clone VM {row.vmid} on {row.node}, which is being made")
 
 
-def _is_cloning(reader: Reader, node: str) -> bool:
+def is_cloning(reader: Reader, node: str) -> bool:
+    """Whether a clone is being made from a template of the node."""
     tasks = reader.get(api_path("nodes", node, "tasks"), source="active", typefilter="qmclone")
     return any(not task.get("endtime") for task in tasks)
 
