@@ -10,10 +10,12 @@ character per byte. So commands are given to C(/bin/sh) as input, in ASCII.
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
+from math import inf
 from typing import Any
 
 from .._pve.client import Client, api_path
@@ -21,6 +23,9 @@ from .._pve.errors import ApiError, Kind, ProxmoxError
 
 MAX_INPUT = 65536
 """Characters of C(input-data), from the schema of agent/exec."""
+
+MAX_WRITE = 45000
+"""Bytes of one file-write: its content has 61440 characters at most, and base64 makes four of three."""
 
 _PATIENCE = 60.0
 """Seconds for an agent that is silent for a while: it is restarted by package upgrades, or starved by a busy node."""
@@ -51,9 +56,10 @@ class Ended:
 class Guest:
     """Asks the agent of one VM."""
 
-    def __init__(self, client: Client, node: str, vmid: int) -> None:
+    def __init__(self, client: Client, node: str, vmid: int, patience: float = _PATIENCE) -> None:
         self._client = client
         self._vmid = vmid
+        self._patience = patience
         self._path = api_path("nodes", node, "qemu", vmid, "agent")
 
     def answers(self) -> bool:
@@ -88,6 +94,16 @@ class Guest:
             raise
         return _bytes(answer.get("content", ""))
 
+    def write(self, path: str, data: bytes) -> None:
+        """Make a file of at most MAX_WRITE bytes, as root, with a mode that lets everybody read and write it.
+
+        Its folder has to be there, and to keep others out.
+        """
+        if len(data) > MAX_WRITE:
+            raise ValueError(f"{path}: {len(data)} bytes are more than the agent takes at once")
+        params = {"file": path, "content": base64.b64encode(data).decode("ascii"), "encode": 0}
+        self._patiently(lambda: self._client.post(f"{self._path}/file-write", params))
+
     def script(self, text: str, what: str) -> Ended:
         """Run a POSIX shell script as root. Raises GuestFailed when its end cannot be told."""
         if len(text) > MAX_INPUT or not text.isascii():
@@ -98,6 +114,18 @@ class Guest:
         """Run a program that is known to be there. No argument may be secret: the guest logs them."""
         params = {"command": list(argv), **({"input-data": stdin} if stdin else {})}
         pid = self._patiently(lambda: self._client.post(f"{self._path}/exec", params))["pid"]
+        return self._ended(pid, what)
+
+    def look(self, text: str, what: str) -> Ended:
+        """Run a script that changes nothing, also before a plan was accepted. See docs/adr/0022."""
+        params = {"command": ["/bin/sh"], "input-data": text}
+        pid = self._patiently(lambda: self._client.look(f"{self._path}/exec", params))["pid"]
+        return self._ended(pid, what)
+
+    def _ended(self, pid: int, what: str, limit: float = inf) -> Ended:
+        """How a command ended; GuestFailed where it did not within so many seconds."""
+        clock = self._client.clock
+        end = clock.monotonic() + limit
         delay = 0.2
         while True:
             answer = self._patiently(lambda: self._client.get(f"{self._path}/exec-status", pid=pid))
@@ -107,6 +135,8 @@ class Guest:
                     out=_text(answer.get("out-data", "")),
                     err=_text(answer.get("err-data", "")),
                 )
+            if clock.monotonic() > end:
+                raise GuestFailed(f"{what} in VM {self._vmid} has not ended after {limit:g} s; it goes on (PID {pid})")
             self._client.deadline.pause(delay, f"{what} in VM {self._vmid}")
             delay = min(delay * 1.5, 5.0)
 
@@ -137,7 +167,7 @@ class Guest:
     def _patiently(self, call: Callable[[], Any]) -> Any:
         """C(call) again while the agent is silent for a moment."""
         clock = self._client.clock
-        end = clock.monotonic() + _PATIENCE
+        end = clock.monotonic() + self._patience
         while True:
             try:
                 return call()

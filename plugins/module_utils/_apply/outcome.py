@@ -14,10 +14,15 @@ from .._plan.plan import Plan, Step
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What an executor did. C(result) replaces the plan's; C(warnings) come from task logs."""
+    """What an executor did. C(result) replaces the plan's; C(warnings) come from task logs.
+
+    C(failure): the plan was carried out, and what it was to do failed by itself, such as a command in a guest. The
+    module fails with it, and returns its result all the same.
+    """
 
     result: Mapping[str, Any]
     warnings: tuple[str, ...] = ()
+    failure: str = ""
 
 
 class ApplyFailed(Exception):

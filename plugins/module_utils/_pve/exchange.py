@@ -109,18 +109,19 @@ class Exchange:
         sort: str = "reads",
         upid: Upid | None = None,
         what: str | None = None,
+        method: str = "GET",
     ) -> Reply:
-        """A GET, repeated while no reply comes or another node's does not come through.
+        """A GET, repeated while no reply comes or another node's does not come through. C(method): see Client.look.
 
         Raises ApiError, TlsFailed, ConnectionFailed (before the first contact) and DeadlineExceeded, which names
         C(what) is being waited for.
         """
-        what = what or f"GET {path}"
+        what = what or f"{method} {path}"
         trouble = 0
         for delay in backoff():
             self.deadline.check(what, upid)
             try:
-                return self._once("GET", path, params, sort, self._timeout())
+                return self._once(method, path, params, sort, self._timeout())
             except TlsFailed:
                 raise
             except ConnectionFailed as exc:
