@@ -20,7 +20,7 @@ from tests.support.pve.images import GIB, qcow2
 from tests.support.vendor import serve_vendor
 
 from .peer import Peer
-from .play import Played, Player
+from .play import Listed, Played, Player
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LATENCY = 0.02
@@ -43,6 +43,8 @@ class Counts:
     requests: tuple[tuple[str, str, int], ...]
     connections: int
     in_flight: int
+    open: int = 0
+    """Connections that were open at once."""
 
     @property
     def writes(self) -> int:
@@ -155,7 +157,7 @@ class Lab:
     def counts(self) -> Counts:
         seen = self.server.ask("counts")
         rows = tuple((method, path, status) for method, path, status in seen["requests"])
-        return Counts(rows, seen["connections"], seen["in_flight"])
+        return Counts(rows, seen["connections"], seen["in_flight"], seen["open"])
 
     def api(self, method: str, path: str, **data: t.Any) -> t.Any:
         """A request of the bench itself."""
@@ -226,6 +228,23 @@ class Lab:
         convert["community.proxmox.proxmox_kvm"]["vmid"] = "{{ item }}"
         loop = list(range(500, 500 + count))
         return [{**create, "loop": loop}, {**convert, "loop": loop}]
+
+    def list_guests(self, **options: t.Any) -> tuple[Listed, Counts]:
+        """Our inventory, and what the server counted meanwhile."""
+        return self._list("guests.yml", {"plugin": "homelab.proxmox.guests", **self._connection(), **options})
+
+    def list_guests_of_peer(self, **options: t.Any) -> tuple[Listed, Counts]:
+        """The peer's inventory. It knows no authority of one's own, so it gets to verify nothing."""
+        connection = self._peer_connection()
+        url = str(self.facts["url"]).removesuffix("/api2/json")
+        whole = {"url": url, "user": connection["api_user"], "token_id": connection["api_token_id"]}
+        whole |= {"token_secret": connection["api_token_secret"], "validate_certs": False}
+        return self._list("peer.proxmox.yml", {"plugin": "community.proxmox.proxmox", **whole, **options})
+
+    def _list(self, name: str, source: dict[str, t.Any]) -> tuple[Listed, Counts]:
+        self.server.ask("reset")
+        listed = self.player.inventory(name, source)
+        return listed, self.counts()
 
     def _line(self, name: str) -> dict[str, t.Any]:
         # The vendor on loopback has no TLS; whoever takes the line has to allow_unverified.

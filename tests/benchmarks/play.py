@@ -55,6 +55,17 @@ class Played:
         return self
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One run of ansible-inventory: seconds of wall and CPU, peak of memory in MB, and what it printed."""
+
+    seconds: float
+    cpu: float
+    megabytes: float
+    hosts: dict[str, t.Any]
+    """Variables by host."""
+
+
 class Player:
     """Runs plays with one set-up for everybody; C(folder) takes its files."""
 
@@ -110,6 +121,25 @@ class Player:
             tasks=tuple(TaskDone(**json.loads(line)) for line in self.timeline.read_text().splitlines()),
             output=done.stdout + done.stderr,
         )
+
+    def inventory(self, name: str, source: t.Mapping[str, t.Any]) -> Listed:
+        """ansible-inventory --list on one source. Raises PlayError when the source fails."""
+        path, out, err = self.folder / name, self.folder / "listed", self.folder / "said"
+        path.write_text(json.dumps(source))
+        path.chmod(0o600)
+        command = [str(Path(sys.executable).parent / "ansible-inventory"), "-i", str(path), "--list"]
+        environment = {**self.environment, "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true"}
+        with out.open("wb") as stdout, err.open("wb") as stderr:
+            start = time.monotonic()
+            process = subprocess.Popen(command, env=environment, cwd=self.folder, stdout=stdout, stderr=stderr)
+            # Not Popen.wait: only wait4 tells the peak of this process's memory, and not that of all before it.
+            _pid, status, usage = os.wait4(process.pid, 0)
+            seconds = time.monotonic() - start
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            raise PlayError(f"ansible-inventory on {name}: {err.read_text()[-1500:]}")
+        hosts = json.loads(out.read_text())["_meta"]["hostvars"]
+        return Listed(seconds, usage.ru_utime + usage.ru_stime, round(usage.ru_maxrss / 1024, 1), hosts)
 
 
 def _module(path: str) -> str:

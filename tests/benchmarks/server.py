@@ -12,6 +12,8 @@ import typing as t
 
 from tests.support.pve import FakeCluster, Server, serve
 
+FIRST_GUEST = 10000
+"""VMIDs from here on belong to the inventory's benchmark."""
 STATUS_POLL = "/nodes/{node}/tasks/{upid}/status"
 
 
@@ -45,8 +47,28 @@ class Control:
         return {
             "requests": [[seen.method, seen.template, seen.status] for seen in meter.seen],
             "connections": meter.connections,
+            "open": meter.max_open,
             "in_flight": meter.max_in_flight,
         }
+
+    def guests(self, count: int) -> None:
+        """So many VMs with an agent, spread over the nodes, every second of them running; those of before go."""
+        for vmid in [vmid for vmid in self.cluster.vms if vmid >= FIRST_GUEST]:
+            self.cluster.remove_vm(vmid)
+        nodes = list(self.cluster.nodes)
+        for number in range(count):
+            vmid = FIRST_GUEST + number
+            mac = f"BC:24:11:{vmid >> 16 & 255:02X}:{vmid >> 8 & 255:02X}:{vmid & 255:02X}"
+            config = {
+                "name": f"guest-{vmid}", "memory": "1024", "cores": 1, "ostype": "l26", "agent": "enabled=1",
+                "tags": f"group-{number % 10};linux", "scsi0": f"local-lvm:vm-{vmid}-disk-0,size=8G",
+                "net0": f"virtio={mac},bridge=vmbr0", "ciuser": "ops", "ipconfig0": "ip=dhcp",
+                "boot": "order=scsi0", "scsihw": "virtio-scsi-single", "description": "A guest of the benchmark",
+            }  # fmt: skip
+            vm = self.cluster.add_vm(vmid, node=nodes[number % len(nodes)], config=config)
+            if number % 2:
+                vm.status = vm.qmpstatus = "running"
+                self.cluster.wake_guest(vm)
 
     def durations(self, seconds: dict[str, float]) -> None:
         """Seconds that tasks take by their type, C(*) for all others."""

@@ -9,21 +9,23 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._model.guest import LXC, Guest, GuestFacts
 from .._plan.guest_hosts import groups, has_agent
 from .._plan.guests import Member, host_names
 from .._plan.plan import OptionProblems
-from .._plan.privileges import Permissions
 from .._pve.client import Client
 from .._pve.errors import ApiError, Kind, ProxmoxError
 from .._pve.session import MISSING_LIBRARY
 from .._pve.transport import ProxmoxerTransport
-from .._read.cluster import read_permissions
 from .._read.guests import FactsRead, Listing, read_facts, read_listing
+from .._read.reader import read_permissions
 from .deps import REQUIRED
 from .guests_options import ClusterSource, Source
+
+if TYPE_CHECKING:
+    from .._plan.privileges import Permissions
 
 Keep = Callable[[Source, Sequence[Member]], list[Member]]
 """Filters that the door evaluates itself, on what is known without facts."""
@@ -121,6 +123,9 @@ def _read_facts(  # noqa: PLR0917
     guests = [member.guest for member in kept]
     if not source.agent or not any(guest.running for guest in guests):
         return read_facts(client, listing, guests, workers=source.workers)
+    # The table of privileges is long, and few inventories ask agents.
+    from .._plan.privileges import Permissions  # noqa: PLC0415
+
     permissions = Permissions(read_permissions(client))
     refused: set[int] = set()
     asking = partial(_ask_for_addresses, permissions, refused)

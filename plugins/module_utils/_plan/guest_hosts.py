@@ -73,12 +73,10 @@ def variables(member: Member, rule: HostRule) -> dict[str, Any]:
         "tags": list(guest.tags),
         "pool": guest.pool,
         "line": guest.line,
-        "generation": guest.generation,
-        "lock": guest.lock,
-        "ha_state": guest.ha_state,
     }
-    if member.cluster:
-        found["cluster"] = member.cluster
+    # Few guests have them, and thousands of empty ones cost Ansible as much as full ones.
+    rare = {"generation": guest.generation, "lock": guest.lock, "ha_state": guest.ha_state, "cluster": member.cluster}
+    found.update((name, value) for name, value in rare.items() if value)
     sizes = {"cpus": guest.cpus, "memory": guest.memory, "disk": guest.disk, "uptime": guest.uptime}
     found.update((name, value) for name, value in sizes.items() if value is not None)
     address = None

@@ -1,31 +1,21 @@
 # Copyright (c) 2026, the homelab.proxmox contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What readers need of a client: GET, and nothing that writes."""
+"""The cluster as a whole: what exists, what the caller may do, which version answers."""
 
 from __future__ import annotations
-
-from typing import Any, Protocol
 
 from .._model.cluster import Cluster
 from .._model.template import StoredImage
 from .._pve.client import api_path
+from .reader import Reader, read_permissions
 
-
-class Reader(Protocol):
-    """The reading half of a client."""
-
-    def get(self, path: str, /, **params: Any) -> Any: ...
+__all__ = ["Reader", "read_cluster", "read_images", "read_permissions", "read_version"]
 
 
 def read_cluster(reader: Reader) -> Cluster:
     """Nodes, storages and guests of the whole cluster in one request."""
     return Cluster.from_resources(reader.get("/cluster/resources"))
-
-
-def read_permissions(reader: Reader) -> dict[str, dict[str, int]]:
-    """What the caller may do: path to privilege to propagate flag."""
-    return {path: dict(granted) for path, granted in reader.get("/access/permissions").items()}
 
 
 def read_version(reader: Reader) -> str:

@@ -26,7 +26,7 @@ from .._model.guest import (
 )
 from .._pve.client import api_path
 from .._pve.errors import ApiError, Kind
-from .cluster import Reader
+from .reader import Reader
 
 Asking = Callable[[Guest, Mapping[str, Any]], bool]
 """Whether a guest with this config is asked for its addresses."""

@@ -68,6 +68,7 @@ class Meter:
     def reset(self) -> None:
         self.seen: list[Seen] = []
         self.connections = 0
+        self.max_open = 0
         self.max_in_flight = self.in_flight
         # Connections still open go on under a new number.
         self.open.clear()
@@ -97,6 +98,7 @@ class Meter:
                 del self.open[old]
             self.connections += 1
             known = self.open[transport] = [self.connections, 0]
+            self.max_open = max(self.max_open, len(self.open))
         known[1] += 1
         return known
 
