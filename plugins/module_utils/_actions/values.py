@@ -83,13 +83,17 @@ def _boolean(value: object) -> str:
 def _list(schema: Mapping[str, t.Any], value: object) -> Wire:
     items = schema.get("items", {})
     given = value if isinstance(value, (list, tuple)) else re.split(r"[,\n]", text(value))
-    parts = [_scalar(items, part) for part in given if text(part).strip()]
+    parts = [_scalar(items, part) for one in given if (part := text(one).strip())]
     least, most = schema.get("minItems", 0), schema.get("maxItems")
     if len(parts) < least or (most is not None and len(parts) > most):
         raise ValueError(f"{_quoted(value)} has {len(parts)} values; give {_many(least, most)}")
     texts = [text(part) for part in parts]
     # A survey hands over chosen values as a list, a list that was typed as one text.
-    return texts if "enum" in items else ",".join(texts)
+    if "enum" in items:
+        return texts
+    if comma := next((part for part in texts if "," in part), None):
+        raise ValueError(f"{_quoted(comma)} holds a comma, which stands between values")
+    return ",".join(texts)
 
 
 def _many(least: int, most: int | None) -> str:
