@@ -13,9 +13,10 @@ from ansible_collections.homelab.proxmox.tests.unit.images.conftest import signe
 from tests.support.fleet import fleet
 from tests.support.site import Site, open_site
 from tests.support.vendor import Vendor
+from tests.support.vms import lab
 from tests.support.workbench import bench, bench_vendor
 
-__all__ = ["bench", "bench_vendor", "fleet", "signer", "site"]
+__all__ = ["bench", "bench_vendor", "fleet", "lab", "signer", "site"]
 
 
 @pytest.fixture
