@@ -189,39 +189,42 @@ seealso:
 """
 
 EXAMPLES = r"""
+---
 # guests.yml: everything that runs, with the connection from PROXMOX_HOST, PROXMOX_TOKEN_ID and so on
-- plugin: homelab.proxmox.guests
-  include:
-    - status: running
+plugin: homelab.proxmox.guests
+include:
+  - status: running
 
+---
 # web.guests.yml: addresses of web servers and databases, and groups of your own
-- plugin: homelab.proxmox.guests
-  connection_file: ~/.config/homelab/connections/home.yml
-  include:
-    - tag: web
-    - {pool: production, name: 'db-*'}
-  exclude:
-    - tag: no-ansible
-  facts: true
-  agent: true
-  address_networks: [10.0.0.0/8]
-  compose:
-    ansible_user: "'root' if proxmox_type == 'lxc' else proxmox_config.ciuser | default('debian')"
-  groups:
-    large: proxmox_memory | default(0) >= 16 * 1024 ** 3
-  keyed_groups:
-    - {key: proxmox_config.machine | default('i440fx'), prefix: machine}
+plugin: homelab.proxmox.guests
+connection_file: ~/.config/homelab/connections/home.yml
+include:
+  - tag: web
+  - {pool: production, name: "db-*"}
+exclude:
+  - tag: no-ansible
+facts: true
+agent: true
+address_networks: [10.0.0.0/8]
+compose:
+  ansible_user: "'root' if proxmox_type == 'lxc' else proxmox_config.ciuser | default('debian')"
+groups:
+  large: proxmox_memory | default(0) >= 16 * 1024 ** 3
+keyed_groups:
+  - {key: proxmox_config.machine | default('i440fx'), prefix: machine}
 
+---
 # all.guests.yml: two clusters, cached for ten minutes
-- plugin: homelab.proxmox.guests
-  clusters:
-    - {name: home, connection_file: ~/.config/homelab/connections/home.yml}
-    - {name: lab, connection_file: ~/.config/homelab/connections/lab.yml, host_prefix: lab-}
-  duplicates: cluster
-  cache: true
-  cache_plugin: ansible.builtin.jsonfile
-  cache_connection: ~/.cache/homelab-inventory
-  cache_timeout: 600
+plugin: homelab.proxmox.guests
+clusters:
+  - {name: home, connection_file: ~/.config/homelab/connections/home.yml}
+  - {name: lab, connection_file: ~/.config/homelab/connections/lab.yml, host_prefix: lab-}
+duplicates: cluster
+cache: true
+cache_plugin: ansible.builtin.jsonfile
+cache_connection: ~/.cache/homelab-inventory
+cache_timeout: 600
 """
 
 import os
