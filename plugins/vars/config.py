@@ -43,7 +43,7 @@ import os
 import typing as t
 from collections.abc import Mapping
 
-from ansible import constants as C
+import ansible.constants as C
 from ansible.errors import AnsibleError
 from ansible.inventory.group import Group
 from ansible.parsing.dataloader import DataLoader

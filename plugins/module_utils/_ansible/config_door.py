@@ -31,6 +31,9 @@ Decide = Callable[[], tuple[Change, Mapping[str, t.Any]]]
 
 BASES = ("system", "user")
 
+X = t.TypeVar("X")
+Y = t.TypeVar("Y")
+
 
 @dataclass(frozen=True, slots=True)
 class ConfigStep:
@@ -61,12 +64,12 @@ def site_of(params: Params) -> Site:
     return Site(find_paths(os.environ, params["root"]), dict(os.environ))
 
 
-def options_of(act: t.Callable[..., t.Any]) -> Callable[[Params], t.Any]:
+def options_of(act: Callable[[X], Y]) -> Callable[[X], Y]:
     """The same function, with what the configuration refuses as problems of the options."""
 
-    def call(*args: t.Any) -> t.Any:
+    def call(given: X) -> Y:
         try:
-            return act(*args)
+            return act(given)
         except ConfigError as error:
             raise OptionProblems(tuple(str(problem) for problem in error.problems)) from error
 

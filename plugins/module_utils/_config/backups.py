@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from .problems import ConfigError, Problem
 
 FORMAT = "homelab.proxmox/backup"
 VERSION = 1
+_STAMP = "%Y%m%dT%H%M%S.%fZ"
 _NAME = re.compile(r"(?P<stamp>\d{8}T\d{6}\.\d{6}Z)-(?P<digest>[0-9a-f]{8})\.json")
 
 
@@ -77,7 +78,7 @@ def write_backup(
     """Write a backup, then remove the oldest ones but C(keep). The lock of the base has to be held."""
     contents = {str(path.relative_to(base.folder)): text for path, text in files.items()}
     digest = contents_digest(base.name, contents)
-    stamp = now.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    stamp = _after_the_newest(base, now).strftime(_STAMP)
     backup = Backup(id=f"{stamp}-{digest[:8]}", made=now.isoformat(), reason=reason, base=base.name, files=contents)
     document = {
         "format": FORMAT,
@@ -93,6 +94,13 @@ def write_backup(
     for old in backup_files(base)[: -max(keep, 1)]:
         disk.remove(old)
     return backup
+
+
+def _after_the_newest(base: Base, now: datetime) -> datetime:
+    """The time, or just after the newest backup: a clock that was set back must not make this one the oldest."""
+    newest = [path.name.partition("-")[0] for path in backup_files(base)[-1:]]
+    last = [datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC) + timedelta(microseconds=1) for stamp in newest]
+    return max([now.astimezone(UTC), *last])
 
 
 def backup_files(base: Base) -> list[Path]:

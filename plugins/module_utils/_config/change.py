@@ -19,7 +19,7 @@ from .keys import Key, show_key
 from .load import Effective, LayerFile, load
 from .paths import Paths
 from .problems import ConfigError, Problem
-from .schema import SECTIONS
+from .schema import SECTIONS, UNSET
 from .secrets import CHANGED, HIDDEN, is_reference, masked
 
 
@@ -134,9 +134,9 @@ def _label(site: Site, path: Path) -> str:
 def _differences(label: str, old: str | None, new: str | None, before: dict[str, Any], after: dict[str, Any]) -> None:
     """By key; texts that say the same with other comments, or that cannot be read, differ as a whole."""
     one, other = _flat_text(old), _flat_text(new)
-    different = [key for key in {**one, **other} if one.get(key) != other.get(key)]
+    different = [key for key in {**one, **other} if one.get(key, UNSET) != other.get(key, UNSET)]
     for key in different:
-        shown = [masked(values.get(key), key) for values in (one, other)]
+        shown = [_shown(values, key) for values in (one, other)]
         if shown[0] == shown[1]:
             shown[1] = _renewed(shown[1])
         name = f"{label}: {show_key(key)}"
@@ -144,6 +144,11 @@ def _differences(label: str, old: str | None, new: str | None, before: dict[str,
     if not different or (old is None) != (new is None):
         before[label] = "absent" if old is None else "present"
         after[label] = "absent" if new is None else "present, written anew" if old is not None else "present"
+
+
+def _shown(values: Mapping[Key, Any], key: Key) -> Any:
+    """None for what is not said, words for what is taken back."""
+    return "back to the default" if key in values and values[key] is None else masked(values.get(key), key)
 
 
 def _flat_text(text: str | None) -> dict[Key, Any]:
@@ -156,7 +161,7 @@ def flat(data: Any, key: Key = ()) -> Iterator[tuple[Key, Any]]:
         for name, inner in data.items():
             yield from flat(inner, (*key, name))
     elif key:
-        yield key, "(removed)" if data is None else data
+        yield key, data
 
 
 def _renewed(value: Any) -> Any:

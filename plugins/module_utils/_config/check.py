@@ -15,7 +15,7 @@ from typing import Any
 from .documents import BASE_60, BOOLEAN_WORD, OCTAL, REMOVE, REPLACE, Document
 from .keys import Key, show_key
 from .problems import ConfigError, Problem, did_you_mean
-from .schema import HEAD, SCHEMA, Schema, is_known, key_of, member, merge_rule, subschema
+from .schema import HEAD, SCHEMA, Schema, is_known, key_of, list_rule, member, subschema
 from .secrets import HIDDEN, is_reference, is_secret, reference_problem
 
 _NAMES = {"string": "text", "integer": "an integer", "number": "a number", "boolean": "true or false"}
@@ -81,7 +81,7 @@ def _traps(document: Document) -> Iterator[Problem]:
         shown = HIDDEN if is_secret(key) else text
         if BOOLEAN_WORD.fullmatch(text) and wanted != "boolean":
             right = "Write true or false, or quote it." if wanted is None else f'Quote it: "{shown}".'
-            yield _problem(key, f"YAML reads {text} as a boolean", right)
+            yield _problem(key, f"YAML reads {shown} as a boolean", right)
         elif OCTAL.fullmatch(text):
             yield _problem(key, f"YAML reads {shown} as an octal number", f'Quote it: "{shown}", or drop the zero.')
         elif BASE_60.fullmatch(text):
@@ -135,7 +135,7 @@ def _relaxed() -> Schema:
             loose["required"] = [identity]
         if "properties" in loose:
             loose["properties"] = {name: loosen(inner) for name, inner in loose["properties"].items()}
-        rule = merge_rule(schema)
+        rule = list_rule(schema)
         if isinstance(loose.get("items"), Mapping):
             loose["items"] = loosen(loose["items"], rule.removeprefix("by_key:") if ":" in rule else None)
         return loose
@@ -152,13 +152,18 @@ def _bare(value: Any, schema: Schema | None) -> Any:
         if set(value) == {REPLACE}:
             return _bare(value[REPLACE], schema)
         present = {name: inner for name, inner in value.items() if inner is not None}
-        if present.pop(REMOVE, None) is True:
-            identity = set(schema.get("required", ()))
-            present = {name: inner for name, inner in present.items() if name in identity}
         return {name: _bare(inner, member(schema, name)) for name, inner in present.items()}
     if isinstance(value, list):
-        return [_bare(inner, schema.get("items")) for inner in value]
+        rule = list_rule(schema)
+        return [_bare(_kept(inner, rule.removeprefix("by_key:")), schema.get("items")) for inner in value]
     return value
+
+
+def _kept(item: Any, identity: str) -> Any:
+    """An item of a list, or just its identity where it goes out of the list."""
+    if isinstance(item, Mapping) and item.get(REMOVE) is True and identity in item:
+        return {identity: item[identity]}
+    return item
 
 
 def _explained(error: Any) -> Iterator[Problem]:

@@ -67,11 +67,10 @@ class Disk:
         """Put a file in place of what is there; mode and owner of what is there are kept, and so is a link to it."""
         target = Path(os.path.realpath(path))
         self.make_folder(target.parent)
-        self.sweep(target)
+        self.sweep(target.parent)
         former = _status(target)
         temporary = target.parent / f".{target.name}.{os.getpid()}{_TEMPORARY}"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        handle = self._step(f"create {target.name}", lambda: os.open(temporary, flags, FILE_MODE))
+        handle = self._step(f"create {target.name}", lambda: _create(temporary))
         try:
             self._fill(handle, data, target.name)
             self._step(f"mode {target.name}", lambda: _dress(handle, former, mode))
@@ -96,10 +95,10 @@ class Disk:
             self._step(f"unlink {path.name}", path.unlink)
             self._sync_folder(path.parent)
 
-    def sweep(self, target: Path) -> None:
-        """Remove what killed writers left beside a file. Only with the lock: nobody else writes it now."""
-        for left in target.parent.glob(f".{target.name}.*{_TEMPORARY}"):
-            self._step(f"sweep {target.name}", lambda left=left: left.unlink(missing_ok=True))  # type: ignore[misc]
+    def sweep(self, folder: Path) -> None:
+        """Remove what killed writers left in a folder: files that nobody holds any more."""
+        for left in folder.glob(f".*{_TEMPORARY}"):
+            self._step(f"sweep {folder.name}", lambda left=left: _remove_if_left(left))  # type: ignore[misc]
 
     def _sync_folder(self, folder: Path) -> None:
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -120,6 +119,34 @@ def _take(handle: int, path: Path) -> None:
                 hint = f"See who holds it: fuser {path}"
                 raise ConfigError([Problem(message=text, source=str(path), suggestion=hint)]) from None
             time.sleep(_LOCK_PAUSE)
+
+
+def _create(path: Path) -> int:
+    """A new file, held by a lock as long as it is open, which tells it from one that was left."""
+    while True:
+        path.unlink(missing_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            return handle
+        # Somebody swept it before the lock was there.
+        os.close(handle)
+
+
+def _remove_if_left(path: Path) -> None:
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # It may have been renamed, and the name taken anew, since it was opened.
+        if os.fstat(handle).st_ino == path.stat().st_ino:
+            path.unlink()
+    except (BlockingIOError, FileNotFoundError):
+        return
+    finally:
+        os.close(handle)
 
 
 def _status(path: Path) -> os.stat_result | None:

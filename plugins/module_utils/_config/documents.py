@@ -81,7 +81,7 @@ def parse(text: str, source: str, layer: str = "") -> Document:
         said = getattr(error, "problem", None) or str(error).splitlines()[0]
         line = None if mark is None else mark.line + 1
         reader.document.problems.append(
-            Problem(message=f"is no YAML: {' '.join(said.split())}", layer=layer, source=source, line=line)
+            Problem(message=f"is no YAML: {_without_contents(said)}", layer=layer, source=source, line=line)
         )
     if reader.document.problems:
         reader.document.data = {}
@@ -107,6 +107,11 @@ def _yaml(source: str, layer: str) -> Any:
     except ImportError:
         message = "needs the Python library PyYAML"
         raise ConfigError([Problem(message=message, layer=layer, source=source)]) from None
+
+
+def _without_contents(said: str) -> str:
+    """What PyYAML says, without the names it quotes: an unquoted secret may look like an alias."""
+    return " ".join(re.sub(r"'[^']{2,}'", "'…'", said).split())
 
 
 def _loader(yaml: Any) -> Any:
@@ -217,9 +222,9 @@ class _Reader:
         try:
             value = self._construct.construct_object(node)
         except ValueError:
-            return self.refuse(key, node, f"{node.value!r} is no {_READ_AS[kind]}")
+            return self.refuse(key, node, f"YAML takes it for {_READ_AS[kind]} and cannot read it", "Quote it.")
         if isinstance(value, float) and not abs(value) < float("inf"):
-            return self.refuse(key, node, f"{node.value} is no number that can be used")
+            return self.refuse(key, node, "is no number that can be used")
         return value
 
     def _unknown_tag(self, key: Key, node: Any) -> Any:

@@ -9,6 +9,7 @@ defaults < system < user < profile < module < environment (C(HOMELAB__TEMPLATES_
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
@@ -82,7 +83,7 @@ class Effective:
         node = find(self.tree, parts)
         said = () if node is None else statements(node)
         ordered = sorted(said, key=lambda one: LAYERS.index(one.layer)) if isinstance(node, Branch) else said
-        return tuple(replace(one, value=masked(one.value, parts)) for one in ordered)
+        return tuple(replace(one, value=masked(one.value, one.key)) for one in ordered)
 
     def leaves(self) -> Iterator[tuple[Key, Said]]:
         """Every single value with who had the last word; the values are not hidden."""
@@ -193,7 +194,7 @@ class _Loader:
             self._problems += error.problems
             text = None
         self._files.append(LayerFile(file.layer, file.path, file.section, file.profile, text))
-        if text is None:
+        if text is None or not self._is_ones_own(file):
             return
         document = self._in_present_words(parse(text, str(file.path), file.layer), file)
         problems = check_layer(document, file.layer, str(file.path), only=file.section)
@@ -210,6 +211,16 @@ class _Loader:
         if not problems:
             self._note_open_secrets(file.path, document)
             self._merge(of_document(document, file.layer, str(file.path)))
+
+    def _is_ones_own(self, file: LayerFile) -> bool:
+        """Under sudo the home may be another person's, who must not configure what root does."""
+        if file.layer != "user" or file.path in self._texts:
+            return True
+        owner = file.path.stat().st_uid
+        if owner in (0, os.geteuid()):
+            return True
+        self._notes.append(f"{file.path}: belongs to another user (uid {owner}) and is left out")
+        return False
 
     def _in_present_words(self, document: Document, file: LayerFile) -> Document:
         """A file of another version of the schema, understood. Its lines are not those of its places any more."""

@@ -55,7 +55,7 @@ def _changes(values: Mapping[str, Any], absent: Iterable[str], reset: Iterable[s
     """All of them, or all that is wrong with them."""
     found: list[tuple[Key, Any]] = []
     problems: list[Problem] = []
-    given: list[tuple[Key | str, Any]] = [(key, _value_of(value)) for key, value in flat(values)]
+    given: list[tuple[Key | str, Any]] = list(flat(values))
     given += [*((key, UNSET) for key in absent), *((key, None) for key in reset)]
     for given_key, value in given:
         try:
@@ -69,10 +69,6 @@ def _changes(values: Mapping[str, Any], absent: Iterable[str], reset: Iterable[s
     if twice:
         raise ConfigError([Problem(message="is given twice", key=key) for key in sorted(twice, key=str)])
     return found
-
-
-def _value_of(value: Any) -> Any:
-    return None if value == "(removed)" else value
 
 
 def _with_overrules(change: Change, layer: str, keys: list[Key]) -> Change:

@@ -22,7 +22,7 @@ from .keys import Key, show_key
 from .load import Effective
 from .migrations import migrated
 from .problems import ConfigError, Problem
-from .schema import HEAD, SCHEMA_VERSION, UNSET, merge_rule, subschema
+from .schema import HEAD, SCHEMA_VERSION, UNSET, list_rule, merge_rule, subschema
 from .secrets import is_reference, is_secret, secret_name
 from .tree import Branch, Items, Leaf, Node, plain, statements
 
@@ -84,7 +84,7 @@ def _said(node: Node, key: Key, needs: dict[str, str]) -> Any:
     if isinstance(node, Leaf) and (node.gone or node.said[-1].layer == "default"):
         return UNSET
     value = without_secrets(plain(node), key, needs)
-    return {REPLACE: value} if isinstance(node, Items) and merge_rule(schema) != "replace" else value
+    return {REPLACE: value} if isinstance(node, Items) and list_rule(schema) != "replace" else value
 
 
 def without_secrets(value: Any, key: Key, needs: dict[str, str]) -> Any:

@@ -144,6 +144,12 @@ def merge_rule(schema: Schema | None) -> str:
     return rule
 
 
+def list_rule(schema: Schema | None) -> str:
+    """The same for lists, also where nothing is known of the place."""
+    rule = merge_rule(schema)
+    return "replace" if rule == "merge" else rule
+
+
 def option(key: str | Key) -> Option:
     """What is known of one option. Raises KeyError with the key where the schema does not describe it."""
     parts = parse_key(key) if isinstance(key, str) else key

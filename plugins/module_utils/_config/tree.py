@@ -11,7 +11,7 @@ from typing import Any
 
 from .documents import REMOVE, REPLACE, Document
 from .keys import Key
-from .schema import UNSET, Schema, member, merge_rule
+from .schema import UNSET, Schema, list_rule, member, merge_rule
 from .secrets import is_reference
 
 
@@ -22,6 +22,8 @@ class Said:
     layer: str
     source: str
     line: int | None = None
+    key: Key = ()
+    """Where the layer says it. Numbers in lists are those of the layer."""
     value: Any = None
     removes: bool = False
     """The layer takes away what lower layers said, so that the default holds again."""
@@ -69,7 +71,8 @@ class _Planting:
 
     def _said(self, key: Key, value: Any, *, removes: bool = False) -> tuple[Said, ...]:
         line = self._document.line(key) if self._document.lines else None
-        return (Said(layer=self._layer, source=self._source, line=line, value=value, removes=removes),)
+        place = tuple(part for part in key if part != REPLACE)
+        return (Said(layer=self._layer, source=self._source, line=line, key=place, value=value, removes=removes),)
 
     def branch(self, key: Key, value: Mapping[str, Any]) -> Branch:
         members = {name: self.node((*key, name), inner) for name, inner in value.items()}
@@ -96,14 +99,16 @@ def merge(lower: Node, upper: Node, schema: Schema | None, default: Node | None 
     """C(upper) over C(lower). C(default): what holds where the upper one takes away what was said."""
     if isinstance(upper, Leaf) and upper.gone:
         return _removed(lower, upper, default)
-    rule = merge_rule(schema)
-    if isinstance(lower, Branch) and isinstance(upper, Branch) and rule != "replace":
-        return _merged(lower, upper, schema, default)
-    if isinstance(lower, Items) and isinstance(upper, Items) and not upper.fresh:
-        if rule in ("append", "union"):
-            return _joined(lower, upper, distinct=rule == "union")
+    if isinstance(upper, Branch) and merge_rule(schema) != "replace":
+        # Over nothing too: what it says inside may have rules of its own.
+        below = lower if isinstance(lower, Branch) else Branch({}, statements(lower))
+        return _merged(below, upper, schema, default)
+    rule = list_rule(schema)
+    if isinstance(upper, Items) and rule != "replace":
+        base = lower if isinstance(lower, Items) and not upper.fresh else Items((), statements(lower))
         if rule.startswith("by_key:"):
-            return _by_key(lower, upper, rule.removeprefix("by_key:"), schema)
+            return _by_key(base, upper, rule.removeprefix("by_key:"), schema)
+        return _joined(base, upper, distinct=rule == "union")
     return replace(upper, said=(*statements(lower), *upper.said))
 
 
@@ -140,7 +145,7 @@ def _by_key(lower: Items, upper: Items, name: str, schema: Schema | None) -> Ite
         elif identity in places:
             places[identity] = merge(places[identity], item, inner)
         else:
-            places[identity] = item
+            places[identity] = merge(Leaf((), gone=True), item, inner)
     return Items(tuple(places.values()), (*lower.said, *upper.said))
 
 
