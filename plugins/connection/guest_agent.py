@@ -112,7 +112,7 @@ class Connection(ConnectionBase):
     def exec_command(self, cmd: str, in_data: bytes | None = None, sudoable: bool = True) -> tuple[int, bytes, bytes]:
         super().exec_command(cmd, in_data=in_data, sudoable=sudoable)
         self._connect()
-        with self._shell() as shell:
+        with self._opened() as shell:
             return shell.run(cmd, in_data or b"")
 
     def put_file(self, in_path: str, out_path: str) -> None:
@@ -120,13 +120,13 @@ class Connection(ConnectionBase):
         self._connect()
         if not os.path.exists(in_path):
             raise AnsibleFileNotFound(f"there is no file {in_path}")
-        with open(in_path, "rb") as file, self._shell() as shell:
+        with open(in_path, "rb") as file, self._opened() as shell:
             shell.put(file.read(), out_path)
 
     def fetch_file(self, in_path: str, out_path: str) -> None:
         super().fetch_file(in_path, out_path)
         self._connect()
-        with self._shell() as shell:
+        with self._opened() as shell:
             data = shell.get(in_path)
         with open(out_path, "wb") as file:
             file.write(data)
@@ -137,7 +137,7 @@ class Connection(ConnectionBase):
     def close(self) -> None:
         self._connected = False
 
-    def _shell(self) -> t.Any:
+    def _opened(self) -> t.Any:
         """A shell for one command; what it raises is what Ansible knows how to tell."""
         given = {name: self.get_option(name) for name in OPTIONS}
         return open_shell(
