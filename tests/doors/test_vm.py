@@ -389,6 +389,7 @@ def test_absent_asks_for_everything_that_could_be_lost(lab: VmLab) -> None:
     assert lab.writes() == []
     lab.vm(protection=False)
     gone = lab.vm(state="absent", force_stop=True)
+    assert gone["vm"]["status"] == "absent"
     assert gone["diff"] == {"before": {"web1": {"state": "present"}}, "after": {"web1": {"state": "absent"}}}
     assert made.vmid not in lab.cluster.vms
     (destroyed,) = [entry for entry in lab.server.writes() if entry.method == "DELETE"]

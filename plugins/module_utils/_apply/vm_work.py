@@ -27,7 +27,7 @@ from .._plan.vm_steps import (
     StartVm,
     StopVm,
 )
-from .._plan.vm_views import vm_view
+from .._plan.vm_views import absent_view, vm_view
 from .._pve.client import Client, api_path
 from .._pve.errors import ApiError, DeadlineExceeded, Kind, ProxmoxError, TaskFailed, WriteLost
 from .._read.vms import read_vms
@@ -172,7 +172,9 @@ class VmWork:
 
     def result(self, planned: dict[str, Any], steps: Sequence[Step]) -> dict[str, Any]:
         """What the VM is after its steps, read back."""
-        if self.gone is not None or self.vmid is None:
+        if self.gone is not None:
+            return absent_view(self.gone.vm)
+        if self.vmid is None:
             return planned
         found = self.look(self.node, self.vmid)
         if found is None:
