@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,6 +34,8 @@ def coerce_text(key: Key, text: str) -> Any:
         return coerce([part.strip() for part in text.split(",")], schema, key)
     if kind in ("boolean", "integer", "number"):
         return _single(key, text.strip(), str(kind))
+    if kind is None and not text.lstrip().startswith(("[", "{", "- ")):
+        return _free(text.strip())
     return coerce(parse_value(text, show_key(key)), schema, key)
 
 
@@ -51,6 +54,15 @@ def coerce(value: Any, schema: Schema | None, key: Key) -> Any:
     if isinstance(value, str) and kind in ("array", "object"):
         return coerce_text(key, value)
     return value
+
+
+def _free(text: str) -> Any:
+    """Where the schema does not say: what can only be meant as a number or a boolean, and else the text."""
+    if text in ("true", "false"):
+        return text == "true"
+    if re.fullmatch(r"-?(?:0|[1-9]\d*)", text):
+        return int(text)
+    return float(text) if re.fullmatch(r"-?(?:0|[1-9]\d*)\.\d+", text) else text
 
 
 def _single(key: Key, text: str, kind: str) -> Any:

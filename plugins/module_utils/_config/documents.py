@@ -91,8 +91,13 @@ def parse(text: str, source: str, layer: str = "") -> Document:
 def parse_value(text: str, source: str, layer: str = "") -> Any:
     """One value of any kind, for the environment and the command line. Raises ConfigError."""
     document = parse(f"value: {text}" if "\n" not in text else f"value:\n{_indented(text)}", source, layer)
-    if document.problems:
-        raise ConfigError(document.problems)
+    problems = document.problems + [
+        Problem(message=f"YAML reads {text} as another number", layer=layer, source=source, suggestion="Quote it.")
+        for text in document.plain.values()
+        if OCTAL.fullmatch(text) or BASE_60.fullmatch(text)
+    ]
+    if problems:
+        raise ConfigError(problems)
     return document.data.get("value")
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from .documents import parse
 from .keys import Key
+from .problems import ConfigError, Problem
 from .schema import UNSET
 
 _WIDTH = 100
@@ -48,9 +49,13 @@ def edited(text: str, changes: Iterable[tuple[Key, Any]]) -> Edit:
 
 
 def changed(data: dict[str, Any], key: Key, value: Any) -> dict[str, Any]:
-    """A copy of the data with one change. What becomes an empty mapping by a removal goes too."""
+    """A copy of the data with one change. What becomes empty by a removal goes too. Raises ConfigError."""
     data = copy.deepcopy(data)
-    _put(data, key, value)
+    try:
+        _put(data, key, value)
+    except (IndexError, TypeError):
+        text = "does not fit what is there: items of lists are named by numbers, the next one at most"
+        raise ConfigError([Problem(message=text, key=key)]) from None
     return data
 
 
@@ -66,7 +71,7 @@ def _put(container: Any, key: Key, value: Any) -> None:
     if not isinstance(there, dict | list):
         if value is UNSET:
             return
-        there = {}
+        there = [] if isinstance(rest[0], int) else {}
         _set(container, part, there)
     _put(there, rest, value)
     if value is UNSET and not there:
@@ -74,8 +79,10 @@ def _put(container: Any, key: Key, value: Any) -> None:
 
 
 def _get(container: Any, part: str | int) -> Any:
+    if isinstance(container, list) != isinstance(part, int):
+        raise TypeError
     if isinstance(container, list):
-        return container[part] if isinstance(part, int) and part < len(container) else UNSET
+        return container[int(part)] if int(part) < len(container) else UNSET
     return container.get(part, UNSET)
 
 

@@ -112,7 +112,7 @@ class _Scanner:
         self._at = len(self._text) if end < 0 else end + 1
 
     def _line_end(self) -> None:
-        match = re.compile(r"[ \t\r]*;?[ \t\r]*(?:(?<=[\s;])#[^\n]*)?(?:\n|\Z)").match(self._text, self._at)
+        match = re.compile(r"[ \t\r]*(?:;|(?:(?<=\s)#[^\n]*)?(?:\n|\Z))").match(self._text, self._at)
         if not match:
             raise ValueError("has more behind its value; put the value into quotes")
         self._at = match.end()

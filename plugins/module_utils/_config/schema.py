@@ -120,8 +120,9 @@ def is_known(key: Key) -> bool:
     """Whether a value may stand there, as far as names go: inside of free-form mappings everything may."""
     found: Schema = SCHEMA
     for part in key:
+        holds = "array" if isinstance(part, int) else "object"
         inner = found.get("items", {}) if isinstance(part, int) else member(found, part)
-        if inner is None:
+        if inner is None or found.get("type", holds) != holds:
             return False
         found = inner
     return True
