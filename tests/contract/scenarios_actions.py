@@ -8,12 +8,13 @@ from __future__ import annotations
 import typing as t
 from collections.abc import Mapping
 
-from tests.support.guests import add_guest
+from tests.support.guests import add_guest, give_shell
 from tests.support.workbench import Bench
 
 ACTS: Mapping[str, str] = {
     "vm_power": "a reboot reboots in each run",
     "vm_snapshot_rollback": "each run goes back anew",
+    "guest_exec": "the command runs in each run",
 }
 """Doors that act, each with the reason why a second run may act again."""
 
@@ -30,6 +31,25 @@ def take_snapshots(bench: Bench) -> None:
         for one in vm.snapshots.values():
             one["snaptime"] -= 86400
         assert bench.call("vm_snapshot", {"guests": ["web"], "name": name})["changed"]
+
+
+def open_guest(bench: Bench) -> None:
+    """A VM with a real shell and one file."""
+    give_shell(add_guest(bench), bench.folder / "guest")
+    (bench.folder / "guest" / "app.conf").write_text("a = 1\n")
+
+
+def inside(door: str, **options: t.Any) -> dict[str, t.Any]:
+    """A use of a door inside of a guest; C(PATH) in texts is the folder of the guest's files."""
+
+    def params(bench: Bench) -> Mapping[str, t.Any]:
+        folder = str(bench.folder)
+        filled = {key: one.replace("PATH", folder) if isinstance(one, str) else one for key, one in given.items()}
+        return {"guest": "web", **filled}
+
+    meta = {key: options.pop(key) for key in ("about", "changes", "here") if key in options}
+    given = options
+    return {"door": door, "params": params, "prepare": open_guest, "keyed": True, **meta}
 
 
 def on(*guests: str, **options: t.Any) -> t.Callable[[Bench], Mapping[str, t.Any]]:
@@ -87,4 +107,11 @@ ACTIONS: list[dict[str, t.Any]] = [
         "prepare": take_snapshots,
         "keyed": True,
     },
+    inside("guest_exec", about="a command", argv=["id", "-u"], secrets={"KEY": "Correct-Horse-77"}),
+    inside("guest_exec", about="needless", cmd="false", creates="PATH/guest/app.conf", changes=False),
+    inside("guest_file", about="another content", dest="PATH/guest/app.conf", content="a = 2\n", mode="0640"),
+    inside("guest_file", about="a secret", dest="PATH/guest/key", secret_content="Correct-Horse-77"),
+    inside("guest_file", about="absent", dest="PATH/guest/app.conf", state="absent"),
+    inside("guest_file", about="there already", dest="PATH/guest/app.conf", content="a = 1\n", changes=False),
+    inside("guest_file_fetch", about="a file", src="PATH/guest/app.conf", dest="PATH/app.conf", here=True),
 ]

@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import typing as t
+from pathlib import Path
 
+from .pve.shell import Shell
 from .pve.vm import Vm
 from .workbench import Bench
 
@@ -21,6 +23,12 @@ def add_guest(bench: Bench, vmid: int = 101, name: str = "web", *, running: bool
     if running:
         bench.server.call(bench.cluster.boot, vm)
     return vm
+
+
+def give_shell(vm: Vm, home: Path) -> Shell:
+    """Let the guest's shell be real; its files are below C(home)."""
+    vm.inside.shell = Shell(home)
+    return vm.inside.shell
 
 
 def guest_of(result: dict[str, t.Any], vmid: int = 101) -> dict[str, t.Any]:

@@ -14,6 +14,7 @@ from fakepve.model import PveError
 
 from . import schema
 from .guest import Guest, MissingProgram, agent_error, as_latin, decoded, exec_view, folder_exists
+from .shell import Shell
 from .vm import Vm
 from .wire import BrokenPipe
 
@@ -100,11 +101,14 @@ def agent_exec(vm: Vm, guest: Guest, v: dict) -> dict[str, int]:
     stdin = str(v.get("input-data") or "")
     if any(ord(char) > 0xFF for char in stdin):
         raise PveError(500, WIDE + "QemuServer/Agent.pm line 82.")
+    guest.next_pid += 1
+    if guest.shell is not None and argv == ["/bin/sh"]:
+        guest.scripts[guest.next_pid] = guest.shell.start(stdin)
+        return {"pid": guest.next_pid}
     try:
         result = guest.run(argv, stdin)
     except MissingProgram as exc:
         raise BrokenPipe from exc
-    guest.next_pid += 1
     guest.results[guest.next_pid] = result
     return {"pid": guest.next_pid}
 
@@ -112,6 +116,11 @@ def agent_exec(vm: Vm, guest: Guest, v: dict) -> dict[str, int]:
 def agent_exec_status(vm: Vm, guest: Guest, v: dict) -> dict[str, t.Any]:
     """The outcome, readable once."""
     pid = int(v["pid"])
+    if pid in guest.scripts:
+        view = guest.scripts[pid].view()
+        if view["exited"]:
+            del guest.scripts[pid]
+        return view
     if pid not in guest.results:
         raise agent_error("Invalid parameter 'pid'")
     result = guest.results[pid]
@@ -124,12 +133,27 @@ def agent_exec_status(vm: Vm, guest: Guest, v: dict) -> dict[str, t.Any]:
 
 def agent_read(vm: Vm, guest: Guest, v: dict) -> dict[str, t.Any]:
     path = str(v["file"])
+    if guest.shell is not None:
+        return agent_read_real(guest.shell, path)
     if path.rstrip("/").count("/") <= 1 and path.strip("/") in ("", "etc", "tmp", "root", "run", "usr", "var", "home"):
         raise agent_error("failed to read file: Is a directory")
     if path not in guest.files:
         raise agent_error(f"failed to open file '{path}' (mode: 'r'): No such file or directory")
     found = guest.files[path]
-    data = found.encode() if isinstance(found, str) else found
+    return read_answer(found.encode() if isinstance(found, str) else found)
+
+
+def agent_read_real(shell: Shell, path: str) -> dict[str, t.Any]:
+    place = shell.place(path)
+    if place is None or not place.exists():
+        raise agent_error(f"failed to open file '{path}' (mode: 'r'): No such file or directory")
+    if place.is_dir():
+        raise agent_error("failed to read file: Is a directory")
+    return read_answer(place.read_bytes())
+
+
+def read_answer(data: bytes) -> dict[str, t.Any]:
+    """The content as the API gives it, as far as it does."""
     answer: dict[str, t.Any] = {"content": as_latin(data[:READ_LIMIT]), "bytes-read": min(len(data), READ_LIMIT)}
     return {**answer, "truncated": 1} if len(data) > READ_LIMIT else answer
 

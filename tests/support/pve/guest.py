@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 
 from fakepve.model import PveError
 
+from .shell import Running, Shell
+
 # Programs the guest has; everything else is "missing", which kills the answer (596).
 PROGRAMS = frozenset(
     """
@@ -63,6 +65,9 @@ class Guest:
     results: dict[int, Result] = field(default_factory=dict)
     calls: list[tuple[str, dict[str, t.Any]]] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
+    shell: Shell | None = None
+    """A real one, for scripts that are given to C(/bin/sh); see shell.py."""
+    scripts: dict[int, Running] = field(default_factory=dict)
 
     def on(self, pattern: str, exitcode: int = 0, out: str | bytes = "", err: str | bytes = "", **more: t.Any) -> None:
         """Answer commands whose words (and standard input) match; ``then``: called with the guest first."""

@@ -162,6 +162,17 @@ def test_writes_wait_for_an_accepted_plan() -> None:
 
 
 @pytest.mark.parametrize("status", [301, 304, 404, 502])
+def test_a_look_into_a_guest_is_a_read_and_nothing_else_passes_for_one() -> None:
+    path = "/nodes/pve1/qemu/101/agent/exec"
+    with ScriptedTransport([Call("POST", path, CUT), Call("POST", path, {"pid": 7})]) as wire:
+        api = Client(wire, clock=wire.clock, read_only=True)
+        assert api.look(path, {"command": ["/bin/sh"]}) == {"pid": 7}
+        assert api.counts() == {"reads": 2, "writes": 0, "polls": 0}
+        for other in ("/nodes/pve1/qemu/101/agent/file-write", "/nodes/pve1/qemu/101/status/stop"):
+            with pytest.raises(ValueError, match="is no look into a guest"):
+                api.look(other, {})
+
+
 def test_only_2xx_is_success(status: int) -> None:
     api, wire = client(Call("GET", "/x", Reply(status, "no")))
     with wire, pytest.raises(ApiError, match=f"HTTP {status}"):
