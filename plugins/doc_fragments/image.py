@@ -23,7 +23,10 @@ options:
     choices: [x86_64, aarch64]
     default: x86_64
   catalog_files:
-    description: Catalogue files of your own, where the module runs, laid over the shipped catalogue in this order.
+    description:
+      - Catalogue files of your own, where the module runs, laid over the shipped catalogue in this order.
+      - A file may name a folder of bundles elsewhere, with the keys that may have signed its index. It is fetched and
+        verified then.
     type: list
     elements: path
     default: []

@@ -17,6 +17,7 @@ from typing import Any, Literal, cast, get_args
 from .._model.image import CloudImage
 from .catalog_entry import Arch, Entry, State, facts_of, to_image
 from .catalog_file import CatalogError, check_document, entries_of, read_document
+from .catalog_index import indexed_images, is_index_source
 from .shipped import CATALOG, SCHEMA
 
 __all__ = [
@@ -116,7 +117,7 @@ def load_catalog(extra: Sequence[str | Path] = ()) -> Catalog:
     problems: list[str] = []
     for path in map(Path, extra):
         try:
-            document = read_document(path)
+            document = _whole(read_document(path), str(path))
             problems += (found := check_document(document, schema(), str(path)))
         except CatalogError as exc:
             problems += exc.problems
@@ -127,6 +128,15 @@ def load_catalog(extra: Sequence[str | Path] = ()) -> Catalog:
     if problems:
         raise CatalogError(problems)
     return Catalog(entries, origins)
+
+
+def _whole(document: Any, source: str) -> Any:
+    """The document, with the images of the index where it names one. Raises CatalogError."""
+    if not is_index_source(document):
+        return document
+    shipped = _shipped().values()
+    taken = {name for entry in shipped for name in (entry["id"], *entry.get("aliases", ()))}
+    return {"schema_version": 1, "images": indexed_images(document, source, taken)}
 
 
 @functools.cache
