@@ -19,7 +19,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from .keys import Key, parse_key, show_key
-from .sections import access, common, hardening, templates
+from .sections import (
+    access,
+    common,
+    container_registry,
+    controller,
+    docker,
+    fleet,
+    hardening,
+    templates,
+    templates_bake,
+)
 
 SCHEMA_VERSION = 2
 """Raised together with a migration in migrations.py."""
@@ -32,9 +42,14 @@ SECTIONS: Mapping[str, Schema] = {
     "access": access.SECTION,
     "preflight": common.PREFLIGHT,
     "templates": templates.SECTION,
+    "templates_bake": templates_bake.SECTION,
     "templates_prune": common.TEMPLATES_PRUNE,
     "templates_report": common.TEMPLATES_REPORT,
+    "fleet": fleet.SECTION,
     "hardening": hardening.SECTION,
+    "docker": docker.SECTION,
+    "container_registry": container_registry.SECTION,
+    "controller": controller.SECTION,
     "config": common.CONFIG,
     "runs": common.RUNS,
     "logging": common.LOGGING,

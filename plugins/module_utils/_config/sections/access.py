@@ -26,10 +26,10 @@ SECTION = {
             "default": "root@pam",
         },
         "api_password": {
-            "x-secret": True,
             "type": "string",
             "description": "The administrator's password. Empty falls back to PROXMOX_PASSWORD.",
             "default": "",
+            "x-secret": True,
         },
         "api_token_id": {
             "type": "string",
@@ -38,10 +38,10 @@ SECTION = {
             "default": "",
         },
         "api_token_secret": {
-            "x-secret": True,
             "type": "string",
             "description": "The secret of that token. Empty falls back to PROXMOX_TOKEN_SECRET.",
             "default": "",
+            "x-secret": True,
         },
         "validate_certs": {
             "type": "boolean",
@@ -117,8 +117,8 @@ SECTION = {
         "capabilities": {
             "type": "array",
             "description": "What the token is for.",
-            "items": {"type": "string", "enum": ["templates", "customise", "prove", "clones", "backup"]},
-            "default": ["templates", "customise", "prove", "clones", "backup"],
+            "items": {"type": "string", "enum": ["templates", "customise", "prove", "clones", "backup", "guests"]},
+            "default": ["templates", "customise", "prove", "clones", "backup", "guests"],
         },
         "roles": {
             "type": "object",
@@ -131,10 +131,10 @@ SECTION = {
             "default": "",
         },
         "regenerate_token": {
-            "x-once": True,
             "type": "boolean",
             "description": "Makes the token anew. Set it for the one run that replaces a lost secret.",
             "default": False,
+            "x-once": True,
         },
         "exclusive": {
             "type": "boolean",

@@ -16,6 +16,12 @@ HOMELAB = {
             "description": "Hosts or groups of the inventory that a playbook works on, instead of its usual ones.",
             "x-once": True,
         },
+        "serial": {
+            "title": "Hosts at once",
+            "type": "string",
+            "pattern": "^[1-9][0-9]*%?$",
+            "description": "How many hosts a playbook that goes host by host works on at once, such as 1 or 25%.",
+        },
     },
     "additionalProperties": False,
 }

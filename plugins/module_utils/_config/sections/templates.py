@@ -14,7 +14,6 @@ SECTION = {
     "type": "object",
     "properties": {
         "lines": {
-            "x-merge": "by_key:line",
             "type": "array",
             "description": "The lines to keep, each with the options of homelab.proxmox.vm_template_fleet's lines.",
             "items": {
@@ -325,7 +324,6 @@ SECTION = {
                         "clears it.",
                     },
                     "cipassword": {
-                        "x-secret": True,
                         "type": "string",
                         "description": "The user's "
                         "password. It is "
@@ -334,6 +332,7 @@ SECTION = {
                         "which would "
                         "store it in "
                         "plain text.",
+                        "x-secret": True,
                     },
                     "cipassword_update": {
                         "type": "string",
@@ -465,6 +464,7 @@ SECTION = {
                                             "description": "Whether logging in with a password is impossible.",
                                         },
                                         "passwd": {
+                                            "x-secret": True,
                                             "type": "string",
                                             "description": "A hash as crypt(3) makes it. Plain passwords are refused.",
                                         },
@@ -590,6 +590,93 @@ SECTION = {
                             },
                         },
                         "additionalProperties": False,
+                    },
+                    "bake_version": {
+                        "type": "string",
+                        "description": "What Ansible "
+                        "roles add to "
+                        "this line, by "
+                        "a name of your "
+                        "own such as "
+                        "2026.11-1. It "
+                        "belongs to the "
+                        "recipe, and is "
+                        "all that the "
+                        "recipe knows "
+                        "of the roles; "
+                        "change it when "
+                        "they change.",
+                    },
+                    "bake_keys": {
+                        "type": "array",
+                        "description": "Public keys of "
+                        "those who may log "
+                        "in to the builder "
+                        "over SSH while it "
+                        "waits for its "
+                        "roles, as "
+                        "homelab-bake, who "
+                        "may use sudo. The "
+                        "account goes when "
+                        "the builder is "
+                        "sealed. The keys "
+                        "are no part of "
+                        "the recipe.",
+                        "items": {"type": "string"},
+                    },
+                    "bake_timeout": {
+                        "type": "integer",
+                        "description": "Seconds that a "
+                        "builder may "
+                        "wait for its "
+                        "roles, beyond "
+                        "the timeout of "
+                        "the call that "
+                        "stopped it. "
+                        "Until then "
+                        "other runs "
+                        "leave it alone "
+                        "and are "
+                        "refused, "
+                        "afterwards the "
+                        "next run "
+                        "removes it.",
+                    },
+                    "stop_before": {
+                        "type": "string",
+                        "description": "With seal a new "
+                        "generation is "
+                        "created, booted "
+                        "and customised, "
+                        "and left "
+                        "running before "
+                        "it is sealed. "
+                        "How to reach it "
+                        "is returned as "
+                        "builder.",
+                        "enum": ["seal"],
+                    },
+                    "resume": {
+                        "type": "string",
+                        "description": "The run of a builder "
+                        "that stop_before has "
+                        "returned. It is "
+                        "sealed, checked, "
+                        "shut down, "
+                        "converted, proved "
+                        "and published. A "
+                        "builder of another "
+                        "recipe is refused.",
+                    },
+                    "abandon": {
+                        "type": "string",
+                        "description": "The run of a "
+                        "builder that "
+                        "stop_before has "
+                        "returned. It is "
+                        "removed, and "
+                        "nothing else is "
+                        "done.",
                     },
                     "prove": {
                         "type": "object",
@@ -735,6 +822,7 @@ SECTION = {
                 "required": ["line"],
             },
             "default": [],
+            "x-merge": "by_key:line",
         },
         "defaults": {
             "type": "object",
@@ -748,13 +836,13 @@ SECTION = {
             "default": [],
         },
         "catalog_files": {
-            "x-merge": "union",
             "type": "array",
             "description": "Catalogue files of your own, where the module "
             "runs, laid over the shipped catalogue in this "
             "order.",
             "items": {"type": "string"},
             "default": [],
+            "x-merge": "union",
         },
         "signature": {
             "type": "string",
@@ -765,11 +853,11 @@ SECTION = {
             "default": "if_available",
         },
         "keyring": {
-            "x-merge": "union",
             "type": "array",
             "description": "Files or directories with the vendors' public keys, where the module runs.",
             "items": {"type": "string"},
             "default": [],
+            "x-merge": "union",
         },
         "allow_eol": {
             "type": "boolean",
@@ -789,34 +877,34 @@ SECTION = {
             "default": "",
         },
         "keep": {
-            "minimum": 0,
             "type": "integer",
             "description": "How many complete generations of each line stay, where the line does not say.",
             "default": 2,
+            "minimum": 0,
         },
         "max_deletions": {
-            "minimum": 0,
             "type": "integer",
             "description": "A run that would destroy more generations than this is refused.",
             "default": 5,
+            "minimum": 0,
         },
         "workers": {
-            "minimum": 1,
             "type": "integer",
             "description": "How many lines are worked on at once.",
             "default": 8,
+            "minimum": 1,
         },
         "per_storage": {
-            "minimum": 1,
             "type": "integer",
             "description": "How many images or disks are written to one storage at once.",
             "default": 2,
+            "minimum": 1,
         },
         "per_node": {
-            "minimum": 1,
             "type": "integer",
             "description": "How many images or disks are written by one node at once.",
             "default": 4,
+            "minimum": 1,
         },
     },
     "additionalProperties": False,
