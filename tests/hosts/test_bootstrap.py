@@ -9,7 +9,6 @@ the hosts get them too.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import ipaddress
 import json
@@ -26,9 +25,9 @@ import pytest
 import yaml
 
 from scripts import bundle as bundles
-from scripts.demo import Site
 from tests.support.hosts import Daemon, Machine, build, machine
 from tests.support.pve import FakeCluster, Server, serve
+from tests.support.pve.images import GIB, qcow2
 from tests.support.vendor import serve_vendor
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -110,7 +109,7 @@ def assert_in_order(host: Machine) -> None:
     assert "Build templates" in host.ask("homelab", "list")
 
 
-def test_fresh_debian_13_by_one_command_to_templates(daemon: Daemon, release: Path, tmp_path: Path) -> None:
+def test_fresh_debian_13_by_one_command_to_templates(daemon: Daemon, release: Path) -> None:
     """pip asks its own index here."""
     with fresh(daemon, "debian13", release) as host:
         before = host.look()
@@ -127,7 +126,7 @@ def test_fresh_debian_13_by_one_command_to_templates(daemon: Daemon, release: Pa
         assert done.returncode == 0, done.stdout
         assert_in_order(host)
         assert_again_changes_nothing(host)
-        build_templates(daemon, host, tmp_path)
+        build_templates(daemon, host)
 
 
 def assert_again_changes_nothing(host: Machine) -> None:
@@ -141,16 +140,15 @@ def assert_again_changes_nothing(host: Machine) -> None:
     assert host.look(LOG) == before
 
 
-def build_templates(daemon: Daemon, host: Machine, folder: Path) -> None:
+def build_templates(daemon: Daemon, host: Machine) -> None:
     """From the menu and from the command, on the API of the demo, which the host reaches over the tests' bridge."""
     address = str(next(ipaddress.ip_network(daemon.network).hosts()))
     cluster = FakeCluster(nodes=["pve1", "pve2"])
     with serve_vendor(address) as vendor, serve(cluster, host=address) as server:
-        site = Site(folder, server, vendor)
-        # Sums over plain HTTP are believed on loopback only, so this one is pinned.
-        digest = hashlib.sha256(vendor.files["debian/debian-13.qcow2"]).hexdigest()
-        site.lines = [{**site.lines[0], "checksum": f"sha256:{digest}"}]
-        configure(host, server, site)
+        # Sums over plain HTTP are believed on loopback only, so the image is pinned.
+        digest = vendor.publish("debian/debian-13.qcow2", qcow2(3 * GIB))
+        url = f"{vendor.url}/debian/debian-13.qcow2"
+        configure(host, server, {"line": "debian-13", "url": url, "checksum": f"sha256:{digest}"})
         screen = menu_builds(host)
         assert "Build templates: ok" in screen, screen
         names = [vm.config["name"] for vm in cluster.vms.values()]
@@ -164,20 +162,18 @@ def build_templates(daemon: Daemon, host: Machine, folder: Path) -> None:
     assert host.call("grep", "-rlF", server.token_secret, "/var/lib/homelab", "/var/log").stdout == ""
 
 
-def configure(host: Machine, server: Server, site: Site) -> None:
-    """What a person would write: an inventory, a connection with a secret, a catalogue."""
+def configure(host: Machine, server: Server, line: dict[str, str]) -> None:
+    """What a person would write: an inventory, and a connection with a secret."""
     connection = {"host": server.host, "port": server.port, "ca_path": "/etc/homelab/pve.pem"}
     connection |= {"token_id": server.token_id, "token_secret": server.token_secret}
     variables = {
         "proxmox_connection_file": "/etc/homelab/connections/home.yml",
         "templates_nodes": ["pve1", "pve2"],
         "templates_defaults": {"storage": "local-lvm"},
-        "templates_catalog_files": ["/etc/homelab/catalog.yml"],
-        "templates_lines": site.lines,
+        "templates_lines": [line],
     }
     host.write("/etc/homelab/pve.pem", Path(server.ca_path).read_text(encoding="utf-8"))
     host.write("/etc/homelab/connections/home.yml", yaml.safe_dump(connection), "0600")
-    host.write("/etc/homelab/catalog.yml", site.catalog.read_text(encoding="utf-8"))
     inventory = {"proxmox_clusters": {"hosts": {"home": variables}}}
     host.write("/etc/homelab/inventory/hosts.yml", yaml.safe_dump(inventory), "0640")
     host.shell("chown -R homelab:homelab /etc/homelab")

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.boot.tools import run
+from tests.support.boot.tools import ToolError, run
 
 from .daemon import Daemon
 
@@ -23,6 +24,7 @@ OPTIONS = (
 )
 # Seconds; ten times what it takes on idle cores.
 LIMIT = 900.0
+UP = ("running", "degraded")
 # What changes by itself: the journal, and what systemd keeps.
 RESTLESS = ("/var/log/journal", "/var/log/wtmp", "/var/lib/systemd")
 _LOOK = (
@@ -98,7 +100,12 @@ def machine(
     options = ["--name", name, "--hostname", name, "--network", network, *OPTIONS, *mounts]
     host.docker("run", "--detach", *options, f"hosts/{image}", "/lib/systemd/systemd")
     try:
-        host.shell("systemctl is-system-running --wait || [ $? = 1 ]")
+        end = time.monotonic() + LIMIT
+        # At first systemd does not answer at all.
+        while (state := host.call("systemctl", "is-system-running", "--wait").stdout.strip()) not in UP:
+            if time.monotonic() > end:
+                raise ToolError(f"{name} does not come up: {state}")
+            time.sleep(0.1)
         yield host
     finally:
         host.docker("rm", "--force", "--volumes", name)
