@@ -82,7 +82,7 @@ class VmLab:
 
     def call(self, door: str, params: t.Mapping[str, t.Any], *, check: bool = False) -> Result:
         self.server.reset_log()
-        return call(door, self.server, {**self.login, **params}, check=check)
+        return call(door, self.server, {"timeout": 3600, **self.login, **params}, check=check)
 
     def vm(self, *, check: bool = False, **options: t.Any) -> Result:
         """Call vm for web1 of the line, whatever comes of it; None takes an option out."""

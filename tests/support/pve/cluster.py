@@ -32,6 +32,7 @@ from .cloudinit import CloudinitMixin
 from .config import ConfigMixin
 from .disks import DisksMixin
 from .faults import FaultsMixin
+from .ha import HaMixin
 from .limits import LimitsMixin
 from .move import MoveMixin
 from .power import PowerMixin
@@ -79,6 +80,7 @@ class FakeCluster(
     CloudinitMixin,
     AgentMixin,
     BackupMixin,
+    HaMixin,
     MoveMixin,
     TransferMixin,
     QemuMixin,

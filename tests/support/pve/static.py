@@ -27,7 +27,6 @@ RECORDED_PATHS = (
 EMPTY_PATHS = (
     "/cluster/sdn/zones",
     "/cluster/sdn/vnets",
-    "/cluster/ha/resources",
     "/cluster/ha/groups",
     "/cluster/replication",
     "/cluster/mapping/pci",
