@@ -161,7 +161,8 @@ def plain(node: Node) -> Any:
     if isinstance(node, Items):
         return [value for item in node.items if (value := plain(item)) is not UNSET]
     found = {name: value for name, inner in node.members.items() if (value := plain(inner)) is not UNSET}
-    return UNSET if not found and node.members else found
+    # Where somebody, such as the default, said that there is a mapping, it stays when its last member goes.
+    return UNSET if not found and node.members and not node.said else found
 
 
 def statements(node: Node) -> tuple[Said, ...]:
@@ -182,7 +183,7 @@ def leaves(node: Node, key: Key = ()) -> Iterator[tuple[Key, Leaf | Items | Bran
         for number, item in enumerate(node.items):
             yield from leaves(item, (*key, number))
     else:
-        if not node.members:
+        if plain(node) == {}:
             yield key, node
         for name, inner in node.members.items():
             yield from leaves(inner, (*key, name))
