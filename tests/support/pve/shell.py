@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A guest whose shell is real: scripts for C(/bin/sh) run on this machine, so that a test shows what they do.
 
-They run as the tests do, with C(TMPDIR) in the guest's own folder. Files below that folder are the guest's files; its
-C(/run) and C(/tmp) are folders in it.
+They run as the tests do, with C(TMPDIR) in the guest's own folder, and with programs of its folder C(bin) before those
+of this machine. Files below that folder are the guest's files; its C(/run) and C(/tmp) are folders in it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Running:
 
     def __init__(self, script: bytes, home: Path) -> None:
         # qemu-ga's own environment: no HOME, a locale (customise.json).
-        environment = {"PATH": PATH, "LANG": "C.UTF-8", "TMPDIR": str(home / "run")}
+        environment = {"PATH": f"{home}/bin:{PATH}", "LANG": "C.UTF-8", "TMPDIR": str(home / "run")}
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(
             ["/bin/sh"], stdin=pipe, stdout=pipe, stderr=pipe, cwd="/", env=environment, start_new_session=True
@@ -61,7 +61,7 @@ class Shell:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.scripts: list[Running] = []
-        for name in ("run", "tmp"):
+        for name in ("bin", "run", "tmp"):
             (home / name).mkdir(parents=True, exist_ok=True)
 
     def start(self, script: str) -> Running:
