@@ -285,7 +285,7 @@ def test_a_vm_joins_its_pool_and_moves_to_another(lab: VmLab) -> None:
     assert result["diff"] == {"before": {"web1": {"pool": "web"}}, "after": {"web1": {"pool": "db"}}}
     assert (made.pool, result["vm"]["pool"]) == ("db", "db")
     lab.settled(pool="db")
-    assert "pool='nosuch': it is not there" in lab.vm(pool="nosuch")["msg"]
+    assert "pool='nosuch': there is no such pool" in lab.vm(pool="nosuch")["msg"]
 
 
 # --- whose it is

@@ -51,7 +51,7 @@ def run_vm(module: AnsibleModule) -> t.NoReturn:
 
 
 def read_fleet(client: Client, fleet: Fleet) -> VmSurvey:
-    return survey_vms(client, Wanted(vms=fleet.vms), client.deadline.pause)
+    return survey_vms(client, Wanted(vms=fleet.vms, auth_id=client.identity), client.deadline.pause)
 
 
 def plan_fleet(fleet: Fleet, survey: VmSurvey) -> Plan:

@@ -183,3 +183,7 @@ class VmSurvey:
     ha: Mapping[int, Mapping[str, str]] | None = None
     """What the HA manager keeps, by VMID; None where nobody asked."""
     notes: tuple[str, ...] = ()
+    permissions: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """What the caller may do; read only where a VM is to be made."""
+    auth_id: str = ""
+    """The user or token that reads, C(user@realm!token)."""

@@ -115,6 +115,12 @@ _COMMON: Mapping[str, CallNeeds] = {
         unlisted=_all(_VM, "VM.Audit"),
         origin="measured: without it the VM is missing from the list, without an error",
     ),
+    "list_vms": CallNeeds(
+        endpoint="GET /nodes/{node}/qemu",
+        unlisted=_all(_VM, "VM.Audit"),
+        origin="Only list VMs where you have VM.Audit permissions on /vms/<vmid>.; measured: without it the VM is "
+        "missing from the list, without an error",
+    ),
     "see_storage": CallNeeds(
         endpoint="GET /cluster/resources",
         unlisted=_all(_STORE, "Datastore.Audit"),
@@ -330,7 +336,10 @@ CAPABILITIES: Mapping[str, tuple[str, ...]] = {
     "templates": _BUILD,
     "customise": (*_BUILD, *_BOOT, *_EXEC, "agent_write", "read_pending"),
     "prove": (*_READ, *_CLONE, *_BOOT, *_EXEC),
-    "clones": (*_READ, *_CLONE, *_BOOT, "read_pending", "cloudinit_regenerate", "cloudinit_dump"),
+    "clones": (
+        *(*_READ, *_CLONE, *_BOOT),
+        *("list_vms", "read_pending", "reboot", "agent_read", "cloudinit_regenerate", "cloudinit_dump"),
+    ),
     "backup": (
         *("see_vm", "see_storage", "read_vm", "backup", "backup_prune", "backup_list"),
         *("backup_delete", "backup_change", "backup_config", "restore", "restore_net", "config", "destroy"),
@@ -372,7 +381,18 @@ ADMIN_NEEDS: Mapping[str, CallNeeds] = {
         endpoint="DELETE /access/users/{userid}/token/{tokenid}", checked=_all(_GROUPS, "User.Modify")
     ),
     "acl": CallNeeds(endpoint="PUT /access/acl", checked=_all("{path}", "Permissions.Modify")),
+    "ha_list": CallNeeds(endpoint="GET /cluster/ha/resources", checked=_all("/", "Sys.Audit")),
+    "ha_create": CallNeeds(endpoint="POST /cluster/ha/resources", checked=_all("/", "Sys.Console")),
+    "ha_update": CallNeeds(endpoint="PUT /cluster/ha/resources/{sid}", checked=_all("/", "Sys.Console")),
+    "ha_delete": CallNeeds(endpoint="DELETE /cluster/ha/resources/{sid}", checked=_all("/", "Sys.Console")),
+    "pool_move": CallNeeds(
+        endpoint="PUT /pools",
+        checked=_all(_POOL, "Pool.Allocate"),
+        unlisted=_all(_VM, "VM.Allocate"),
+        origin="You also need the right to modify permissions on any object you add/delete.; pve-access-control "
+        "check_perm_modify takes the object's own VM.Allocate for it",
+    ),
     "pool_create": CallNeeds(endpoint="POST /pools", checked=_all(_POOL, "Pool.Allocate")),
     "pool_delete": CallNeeds(endpoint="DELETE /pools", checked=_all(_POOL, "Pool.Allocate")),
 }
-"""What setting up the access itself takes; root@pam may all of it."""
+"""What setting up the access itself takes, and what the least privileges do not hold; root@pam may all of it."""

@@ -32,6 +32,7 @@ from .vm_checks import (
     twice,
 )
 from .vm_place import Placer, is_full, offers
+from .vm_rights import rights_refusals
 from .vm_steps import (
     CloneVm,
     ConfigureVm,
@@ -188,6 +189,7 @@ def _plan_new(task: _Task) -> None:
     if vm.started:
         draft.steps.append(StartVm(vm=vm, vmid=vmid, node=offer.node))
         draft.after["status"] = "running"
+    draft.refusals += rights_refusals(vm, survey, draft.steps)
 
 
 def _plan_clone(task: _Task, source: Source, node: str, vmid: int) -> None:
@@ -374,6 +376,7 @@ def _plan_replacement(task: _Task, found: FoundVm, source: Source) -> None:
     if vm.started or (vm.started is None and found.running):
         draft.steps.append(StartVm(vm=again, vmid=found.vmid, node=node))
         draft.after["status"] = "running"
+    draft.refusals += rights_refusals(vm, planning.survey, draft.steps)
 
 
 def _origin(found: FoundVm) -> int | None:

@@ -11,6 +11,7 @@ from .._model.ipconfig import IpConfig
 from .._model.vm import FoundVm, Source, Vm, VmSurvey
 from .._model.vm_config import VmConfig
 from .plan import Refusal
+from .privileges import Permissions
 
 _NO_ADDRESS = (None, "dhcp", "auto", "manual")
 
@@ -107,9 +108,10 @@ def source_refusals(vm: Vm, survey: VmSurvey, reasons: Sequence[str]) -> Iterato
 
 def pool_refusals(vm: Vm, survey: VmSurvey) -> Iterator[Refusal]:
     pool = vm.place.pool
-    if pool and pool not in survey.cluster.pools:
-        reason = "it is not there, or may not be seen (Pool.Audit)"
-        yield refusal(vm, "pool", pool, reason, "Create the pool first, for example with the role access")
+    # Without Pool.Audit a pool is not listed, and yet VMs can be made in it.
+    seen = bool(pool) and Permissions(survey.permissions).has(f"/pool/{pool}", "Pool.Audit")
+    if pool and pool not in survey.cluster.pools and (seen or not survey.permissions):
+        yield refusal(vm, "pool", pool, "there is no such pool", f"Run on a node: pveum pool add {pool}")
 
 
 def inherited_addresses(vm: Vm, source: Source, config: VmConfig) -> Iterator[Refusal]:

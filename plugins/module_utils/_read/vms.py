@@ -33,7 +33,7 @@ from .._model.vm import FoundVm, Source, Vm, VmSurvey
 from .._model.vm_config import VmConfig
 from .._pve.client import api_path
 from .._pve.errors import ApiError, Kind
-from .cluster import Reader, read_cluster
+from .cluster import Reader, read_cluster, read_permissions
 from .templates import READERS, judge, read_configs
 
 T = TypeVar("T")
@@ -53,6 +53,8 @@ class Wanted:
 
     vms: tuple[Vm, ...]
     sources: bool = False
+    auth_id: str = ""
+    """Whose credentials they are."""
 
 
 def survey_vms(reader: Reader, wanted: Wanted, pause: Pause) -> VmSurvey:
@@ -76,6 +78,8 @@ def survey_vms(reader: Reader, wanted: Wanted, pause: Pause) -> VmSurvey:
         unseen={vm.name: tuple(row for row in _unseen(vm, cluster)) for vm in vms},
         ha=read_ha(reader) if any(vm.ha is not None for vm in vms) else None,
         notes=notes,
+        permissions=read_permissions(reader) if asking else {},
+        auth_id=wanted.auth_id,
     )
 
 

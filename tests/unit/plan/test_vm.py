@@ -196,7 +196,7 @@ def test_vmids_are_free_ones_of_the_block_and_none_is_given_twice_or_promised() 
         ({"node": "pve2"}, [source()], "node pve2 has no template of line debian-13, nor one on shared storage"),
         ({"storage": "nfs"}, [source()], "storage nfs is not available on node pve1"),
         ({}, [], "there is no current generation of it that can be seen"),
-        ({"pool": "web"}, [source()], "pool='web': it is not there, or may not be seen"),
+        ({"pool": "web"}, [source()], "pool='web': there is no such pool"),
     ],
 )
 def test_what_cannot_be_made_is_refused(options: dict[str, t.Any], sources: list[Source], says: str) -> None:
