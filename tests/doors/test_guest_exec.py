@@ -177,8 +177,9 @@ def test_check_mode_runs_nothing(bench: Bench, shell: Shell) -> None:
         (lambda vm: setattr(vm, "qmpstatus", "paused"), "it is paused, so its agent cannot answer. Resume it"),
         (lambda vm: vm.__dict__.update(status="stopped", qmpstatus="stopped"), "it is stopped, not running. Start it"),
         (lambda vm: vm.config.update(template=1), "it is a template, which never runs"),
+        (lambda vm: vm.config.update(ostype="win11"), "its system is Windows (ostype=win11), which has no POSIX shell"),
     ],
-    ids=["no agent", "paused", "stopped", "template"],
+    ids=["no agent", "paused", "stopped", "template", "Windows"],
 )
 def test_what_cannot_be_asked_is_told_before(bench: Bench, shell: Shell, prepare: Any, text: str) -> None:
     prepare(bench.cluster.vms[101])
@@ -221,6 +222,17 @@ def test_an_agent_that_does_not_answer_is_told(bench: Bench, shell: Shell) -> No
     result = execute(bench, "true", agent_timeout=0)
     assert "QEMU guest agent is not running" in result["msg"]
     assert "The guest agent of VM 101 (web) does not answer. Is qemu-guest-agent installed" in result["msg"]
+
+
+@pytest.mark.parametrize("options", [{}, {"creates": "/etc/x"}], ids=["command", "look"])
+def test_an_agent_that_may_not_run_commands_is_told_with_what_helps(
+    bench: Bench, shell: Shell, options: dict[str, str]
+) -> None:
+    reason = "Agent error: Command guest-exec has been disabled"
+    bench.cluster.faults.add("status", "POST", r"/agent/exec$", code=500, reason=reason)
+    result = execute(bench, "true", **options)
+    assert "is told not to run commands" in result["msg"]
+    assert "/etc/sysconfig/qemu-ga" in result["msg"]
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from .._apply.guest_shell import Shell
-from .._plan.guest_inside import Inside, may_look
-from .._pve.client import Client
+from .._plan.guest_inside import Inside, can_look, may_look
+from .._pve.client import Client, api_path
 from .._read.cluster import read_permissions, read_version
 from .._read.guest_states import read_chosen, read_state, rows_of
 
@@ -48,6 +48,11 @@ def read_inside(
         auth_id=client.identity,
         pve_major=int(read_version(client).partition(".")[0]),
     )
-    if inside.state is None or not looks_at or not may_look(inside, calls):
+    state = inside.state
+    if state is None or not can_look(state):
         return inside
-    return replace(inside, seen=Shell(client, inside.state, patience).see(looks_at, sums=sums))
+    config = client.get(api_path("nodes", state.node, "qemu", state.vmid, "config"))
+    inside = replace(inside, ostype=str(config.get("ostype") or ""))
+    if not looks_at or not may_look(inside, calls):
+        return inside
+    return replace(inside, seen=Shell(client, state, patience).see(looks_at, sums=sums))

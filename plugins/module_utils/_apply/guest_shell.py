@@ -48,13 +48,21 @@ class Shell(Guest):
 
     def __init__(self, client: Client, state: GuestState, patience: float) -> None:
         super().__init__(client, state.node, state.vmid, patience)
+        self._state = state
         self._subject = state.subject
 
     def see(self, paths: Sequence[str], *, sums: bool = False) -> Mapping[str, Seen]:
         """What is at these paths. Changes nothing, so it may come before a plan was accepted."""
         if not paths:
             return {}
-        return self._seen(self.look(look_script(paths, sums=sums), "a look at files"), "looking at files")
+        try:
+            ended = self.look(look_script(paths, sums=sums), "a look at files")
+        except ApiError as error:
+            told = _advice(self._state, error)
+            if not told:
+                raise
+            raise GuestFailed(f"{error}. {told}") from error
+        return self._seen(ended, "looking at files")
 
     def act(self, text: str, what: str) -> Ended:
         """Run a script of ours that has to end well."""
@@ -248,6 +256,13 @@ def _goes_on(step: RunInGuest, cause: ProxmoxError) -> tuple[str, ...]:
 
 def _advice(state: GuestState, cause: ProxmoxError) -> str:
     kind: Any = getattr(cause, "kind", None)
+    if isinstance(cause, ApiError) and "has been disabled" in cause.message:
+        return (
+            f"The guest agent of {state.subject} is told not to run commands. In RHEL and its kin: take guest-exec and "
+            "guest-exec-status out of the blocked calls in /etc/sysconfig/qemu-ga, and restart qemu-guest-agent"
+        )
+    if isinstance(cause, ApiError) and cause.uncertain:
+        return f"The agent of {state.subject} could not begin /bin/sh. Is there one in the guest?"
     if kind is Kind.AGENT:
         return (
             f"The guest agent of {state.subject} does not answer. Is qemu-guest-agent installed and running in it, and "

@@ -26,6 +26,8 @@ class Inside:
     permissions: Mapping[str, Mapping[str, int]]
     auth_id: str
     pve_major: int
+    ostype: str = ""
+    """What the config says of the guest's system."""
     seen: Mapping[str, Seen] = field(default_factory=dict)
 
 
@@ -36,7 +38,13 @@ def can_look(state: GuestState) -> bool:
 
 def may_look(inside: Inside, calls: Sequence[str]) -> bool:
     """Whether nothing is known that forbids it."""
-    return inside.state is not None and can_look(inside.state) and not _privileges(inside, calls)
+    state = inside.state
+    return state is not None and can_look(state) and not is_windows(inside.ostype) and not _privileges(inside, calls)
+
+
+def is_windows(ostype: str) -> bool:
+    """Whether a guest has no POSIX shell (the enum of qemu-server's C(ostype))."""
+    return ostype.startswith("w")
 
 
 def inside_refusals(inside: Inside, *, what: str, calls: Sequence[str]) -> list[Refusal]:
@@ -46,7 +54,7 @@ def inside_refusals(inside: Inside, *, what: str, calls: Sequence[str]) -> list[
     if state is None:
         return found
     found += renamed(inside.choices, {state.vmid: state.name}, option="guest")
-    told = _standing(state)
+    told = _standing(state, inside.ostype)
     if told is not None:
         reason, remedy = told
         value = inside.choices[0].wanted
@@ -54,13 +62,15 @@ def inside_refusals(inside: Inside, *, what: str, calls: Sequence[str]) -> list[
     return found + _privileges(inside, calls)
 
 
-def _standing(state: GuestState) -> tuple[str, str] | None:
+def _standing(state: GuestState, ostype: str) -> tuple[str, str] | None:
     if state.template:
         return "it is a template, which never runs", "Clone it, and name the clone"
     if state.power == PAUSED:
         return "it is paused, so its agent cannot answer", "Resume it with vm_power first"
     if state.power != RUNNING:
         return f"it is {state.power}, not running", "Start it with vm_power first"
+    if is_windows(ostype):
+        return f"its system is Windows (ostype={ostype}), which has no POSIX shell", "Use WinRM or SSH"
     if not state.agent:
         return (
             "its config has no guest agent (agent)",
