@@ -248,6 +248,7 @@ play() {
     env ANSIBLE_CONFIG="$work/ansible.cfg" ANSIBLE_HOME="$work/ansible" ANSIBLE_REMOTE_TEMP="$work/ansible/remote" \
         ANSIBLE_COLLECTIONS_PATH="$root/releases/$name/collections" PYTHONDONTWRITEBYTECODE=1 \
         ANSIBLE_NOCOLOR=1 ANSIBLE_LOCALHOST_WARNING=0 ANSIBLE_INVENTORY_UNPARSED_WARNING=0 \
+        ANSIBLE_VARS_ENABLED=host_group_vars,homelab.proxmox.config \
         "$root/releases/$name/venv/bin/ansible-playbook" homelab.proxmox.controller --extra-vars \
         "{\"ansible_become\": false, \"controller_bundle\": \"$bundle\", \"controller_python\": \"$python\"}" "$@"
 }

@@ -13,7 +13,9 @@ import io
 import ipaddress
 import json
 import os
+import re
 import subprocess
+import sys
 import tarfile
 import time
 from collections.abc import Iterator
@@ -58,7 +60,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def release(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An unpacked release: the artifact of the bundle."""
-    folder = tmp_path_factory.mktemp("release") / "homelab"
+    folder = tmp_path_factory.mktemp("release") / "ansible_collections" / "homelab" / "proxmox"
     (artifact,) = bundle.glob("homelab-proxmox-*.tar.gz")
     with tarfile.open(artifact) as tar:
         tar.extractall(folder, filter="data")
@@ -209,7 +211,9 @@ def menu_builds(host: Machine) -> str:
     return transcript.getvalue()
 
 
-def test_fresh_debian_12_killed_twice_gets_there(daemon: Daemon, release: Path) -> None:
+def test_fresh_debian_12_killed_twice_gets_there(
+    daemon: Daemon, collections: list[Path], release: Path, tmp_path: Path
+) -> None:
     """pip is told of a mirror by its own configuration here: what was fetched for the bundle."""
     mirror = (f"{bundles.CACHE}:/srv/wheels:ro",)
     with fresh(daemon, "debian12", release, volumes=mirror) as host:
@@ -225,22 +229,67 @@ def test_fresh_debian_12_killed_twice_gets_there(daemon: Daemon, release: Path) 
         assert done.returncode == 0, done.stdout
         assert "nothing to make" in done.stdout
         assert_in_order(host)
-        assert_again_changes_nothing(host)
-        assert_remove(host)
+
+        removed_by_itself(host)
+        kept_from_here(host, release, collections, tmp_path)
 
 
-def assert_remove(host: Machine) -> None:
-    """Out again, by the role, from the release that it removes: the data first stays, and then goes too."""
-    kept = "/etc/homelab/system.yml"
-    host.write(kept, "{}\n")
+def removed_by_itself(host: Machine) -> None:
+    """The role takes out the release that it runs from; configuration and data stay."""
+    host.write("/etc/homelab/system.yml", "{}\n")
+    # As the role hardening leaves it.
     host.shell("mkdir -m 0700 /var/lib/homelab/hardening")
     play = "/opt/homelab/current/venv/bin/ansible-playbook homelab.proxmox.controller -e ansible_become=false"
     collections = "ANSIBLE_COLLECTIONS_PATH=$(readlink -e /opt/homelab/current)/collections"
     host.shell(f"export {collections} ANSIBLE_HOME=/root/ansible; {play} -e controller_state=absent")
-    assert host.call("ls", "/opt/homelab").returncode != 0
-    assert host.call("ls", "/usr/local/bin/homelab").returncode != 0
-    assert host.ask("stat", "-c", "%U", "/etc/homelab").strip() == "homelab"
-    assert host.ask("cat", kept) == "{}\n"
+    for gone in ("/opt/homelab", "/usr/local/bin/homelab", "/etc/logrotate.d/homelab"):
+        assert host.call("test", "-e", gone).returncode == 1, gone
+    assert host.ask("stat", "-c", "%U %a", "/etc/homelab").strip() == "homelab 750"
+    assert host.ask("cat", "/etc/homelab/system.yml") == "{}\n"
+
+
+def kept_from_here(host: Machine, release: Path, collections: list[Path], folder: Path) -> None:
+    """The role alone, from another control node: check, do, check, take out with all data."""
+
+    def play(*words: str) -> int:
+        """How many changes the playbook makes."""
+        variables = {"ansible_connection": "community.docker.docker", "ansible_become": False}
+        inventory = folder / "inventory.yml"
+        inventory.write_text(yaml.safe_dump({"control": {"hosts": {host.name: variables}}}), encoding="utf-8")
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "DOCKER_"))
+        }
+        environment |= {
+            "ANSIBLE_COLLECTIONS_PATH": os.pathsep.join(map(str, [release.parents[2], collections[-1]])),
+            "ANSIBLE_HOME": str(folder / "ansible"),
+            "DOCKER_HOST": host.daemon.socket,
+        }
+        argv = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(inventory)]
+        argv += ["homelab.proxmox.controller", "-e", "homelab_target=control", *words]
+        done = subprocess.run(argv, env=environment, cwd=folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        found = re.search(r"changed=(\d+)", done.stdout)
+        assert found, done.stdout
+        return int(found[1])
+
+    before = host.look()
+    assert play("--check", "--diff", "-e", '{"controller_admins": ["ada"]}') > 0
+    assert host.look() == before
+    host.shell("useradd ada")
+    assert play("-e", '{"controller_admins": ["ada"]}') > 0
+    assert_in_order(host)
+    assert "Build templates" in host.ask("setpriv", "--reuid", "ada", "--clear-groups", "homelab", "list")
+    assert host.call("setpriv", "--reuid", "nobody", "--clear-groups", "homelab", "list").returncode != 0
+    before = host.look()
+    assert play("--check", "--diff", "-e", '{"controller_admins": ["ada"]}') == 0
+    assert host.look() == before
+
+    assert play("-e", '{"controller_state": "absent", "controller_keep_data": false}') > 0
+    left = host.shell("find / -xdev -name '*homelab*' ! -path '/root/*' ! -path '/proc/*'").split()
+    assert left == ["/var/lib/homelab"]
+    assert host.ask("ls", "-A", "/var/lib/homelab").split() == ["hardening"]
+    assert host.call("id", "homelab").returncode == 1
+    assert play("-e", '{"controller_state": "absent", "controller_keep_data": false}') == 0
 
 
 def test_bundle_on_a_host_without_a_network(daemon: Daemon, bundle: Path) -> None:
@@ -259,7 +308,6 @@ def test_bundle_on_a_host_without_a_network(daemon: Daemon, bundle: Path) -> Non
         assert "apt-get" not in done.stdout
         assert host.call("sh", "-c", "ls /var/lib/apt/lists/*Packages*").returncode != 0
         assert_in_order(host)
-        assert_again_changes_nothing(host)
 
 
 def refusals(host: Machine) -> None:
