@@ -14,6 +14,11 @@ help: ## this list
 demo: venv ## build three template lines on an embedded Proxmox API, on loopback
 	@$(PY) scripts/demo.py
 
+.PHONY: demo-boot
+demo-boot: venv ## build, prove and clone a template whose guests really boot, in QEMU: five minutes and more
+	@sh scripts/prerequisites.sh boot
+	@$(PY) scripts/demo_boot.py
+
 .PHONY: test
 test: test-venv host-tools boot-tools ## all rings of tests, with a table at the end
 	@$(PY) scripts/rings.py

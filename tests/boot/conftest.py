@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.boot import Images, LabCluster, images, tools
+from tests.support.boot.chain import Baked, bake
 from tests.support.boot.site import BootSite
 from tests.support.pve import serve
 from tests.support.vendor import serve_vendor
@@ -45,6 +46,12 @@ def site(debian: Images, tmp_path_factory: pytest.TempPathFactory) -> Iterator[B
     """The lab that all boot tests share."""
     with serve_vendor() as vendor, serve(LabCluster()) as server:
         yield BootSite(server, vendor, debian, tmp_path_factory.mktemp("keys"))
+
+
+@pytest.fixture(scope="session")
+def baked(site: BootSite) -> Baked:
+    """The line that is built, baked, proved and published: once for all tests, as three guests boot for it."""
+    return bake(site)
 
 
 @pytest.fixture

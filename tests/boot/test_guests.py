@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the homelab.proxmox contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Guests that really boot: from an image through a template to a clone, all of it through the API. Two boots."""
+"""Guests that really boot: clones of the template that was baked, and of one without an agent. Two boots."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.support.boot.chain import Baked
 from tests.support.boot.freezer import Frozen
 from tests.support.boot.site import BOOT_LIMIT, NODE, BootSite
 
@@ -20,12 +21,14 @@ QEMU = f"/nodes/{NODE}/qemu"
 GIB = 1024**3
 CLONE, PLAIN = 201, 202
 ADDRESS = "10.99.0.71"
+SECRET = "Correct-Horse-77"
 
 
 @pytest.fixture(scope="module")
-def template(site: BootSite) -> int:
-    """The VMID of the template on a directory storage."""
-    return site.template(disk={"size": "3G"})
+def template(baked: Baked) -> int:
+    """The VMID of the template that was built, baked and proved."""
+    assert baked.vmid, baked.told
+    return baked.vmid
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +165,79 @@ def test_a_wide_character_in_an_argument_kills_the_agent_and_a_thaw_revives_it(
     assert site.shell(clone, "cat /proc/sys/kernel/random/boot_id") == boot
     assert site.shell(clone, "ls /root") == ""
     assert site.ssh(clone, "ops", "hostname") == "web-1"
+
+
+def test_commands_and_files_go_in_and_out_through_the_doors(
+    site: BootSite, clone: int, frozen: Frozen, tmp_path: Path
+) -> None:
+    site.lab.thaw(frozen)
+    source, copy = tmp_path / "source", tmp_path / "copy"
+    source.write_bytes(bytes(range(256)) * 400)
+    wish = {"guest": "web-1", "dest": "/home/ops/data é", "src": str(source), "owner": "ops", "mode": "0640"}
+    first = site.call("guest_file", wish)
+    assert not first.get("failed"), first
+    assert (first["file"]["owner"], first["file"]["mode"], first["file"]["size"]) == ("ops", "0640", 102400)
+    assert site.call("guest_file", wish)["changed"] is False
+    site.shell(clone, "chmod 666 '/home/ops/data é'")
+    drift = site.call("guest_file", wish, check=True)
+    assert drift["diff"]["before"] == {f"/home/ops/data é in VM {clone} (web-1)": {"mode": "0666"}}
+    fetched = site.call("guest_file_fetch", {"guest": str(clone), "src": "/home/ops/data é", "dest": str(copy)})
+    assert not fetched.get("failed"), fetched
+    assert copy.read_bytes() == source.read_bytes()
+    assert site.shell(clone, "ls -A /home/ops | grep -c homelab || true") == "0"
+    script = 'read -r line; printf "%s/%s" "$line" "${#KEY}"; printf %s "$KEY" >/root/key; echo é >&2; exit 3'
+    told = site.call("guest_exec", {"guest": "web-1", "cmd": script, "stdin": "naïve", "secrets": {"KEY": SECRET}})
+    assert (told["rc"], told["stdout"], told["stderr"]) == (3, f"naïve/{len(SECRET)}", "é")
+    # The agent writes what it is asked to run into the journal.
+    assert site.shell(clone, "cat /root/key") == SECRET
+    journal = site.shell(clone, "journalctl -b --no-pager -o cat")
+    assert "guest-exec called" in journal
+    assert SECRET not in journal
+    late = site.call("guest_exec", {"guest": "web-1", "argv": ["sleep", "600"], "guest_timeout": 2})
+    assert "did not end within guest_timeout=2 s" in late["msg"]
+    assert site.shell(clone, "pgrep -x sleep -a | grep -c 600 || true") == "0"
+
+
+def test_a_guest_is_suspended_and_goes_on(site: BootSite, clone: int, frozen: Frozen) -> None:
+    site.lab.thaw(frozen)
+    assert site.call("vm_power", {"guests": ["web-1"], "action": "suspend"})["guests"][0]["after"] == "paused"
+    told = site.call("guest_exec", {"guest": "web-1", "argv": ["true"]})
+    assert "it is paused, so its agent cannot answer" in told["msg"]
+    assert site.call("vm_power", {"guests": ["web-1"], "action": "resume"})["guests"][0]["after"] == "running"
+    assert site.call("guest_exec", {"guest": "web-1", "argv": ["hostname"]})["stdout"] == "web-1"
+
+
+# ----------------------------------------------------------------------- a host
+
+PLAY = """
+- name: Configure the web servers
+  hosts: web
+  become: true
+  tasks:
+    - name: Say who serves here
+      ansible.builtin.copy:
+        content: "{{ ansible_facts.hostname }} of {{ ansible_facts.distribution }}\\n"
+        dest: /etc/served-by
+        mode: "0644"
+
+    - name: Keep its baseline
+      ansible.builtin.include_role:
+        name: homelab.proxmox.hardening
+"""
+
+
+def test_a_clone_is_a_host_that_a_play_configures_over_ssh(site: BootSite, clone: int, frozen: Frozen) -> None:
+    """And the baseline that was baked in needs nothing any more."""
+    site.lab.thaw(frozen)
+    playbook = site.folder / "configure.yml"
+    playbook.write_text(PLAY, encoding="utf-8")
+    groups = {"web": {"web-1": site.host(clone, "ops")}}
+    first = site.play(str(playbook), groups)
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "changed=1 " in first.stdout, first.stdout
+    assert site.shell(clone, "cat /etc/served-by") == "web-1 of Debian"
+    again = site.play(str(playbook), groups)
+    assert "changed=0 " in again.stdout, again.stdout
 
 
 # -------------------------------------------------------------------- the power

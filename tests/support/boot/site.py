@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 import time
 import typing as t
 from dataclasses import dataclass
@@ -49,6 +51,7 @@ class BootSite:
         self.vendor = vendor
         self.images = images
         self.api = Api(server, patience=BOOT_LIMIT)
+        self.folder = folder
         self.key = folder / "id_ed25519"
         run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", self.key)
         self.public_key = self.key.with_suffix(".pub").read_text().strip()
@@ -73,7 +76,7 @@ class BootSite:
             "checksum_url": f"{self.vendor.url}/{folder}/SHA256SUMS",
             "allow_unverified": True,
             "agent": {"enabled": agent},
-            "cpu": {"cores": 2},
+            "cores": 2,
             "memory": 1024,
         }
         return {name: value for name, value in {**preset, **options}.items() if value is not None}
@@ -83,6 +86,51 @@ class BootSite:
         result = self.call("vm_template", self.line(**options))
         assert not result.get("failed"), result
         return int(result["template"]["current"]["vmid"])
+
+    # ----------------------------------------------------------- playbooks
+
+    def play(
+        self, playbook: str, groups: t.Mapping[str, t.Any], *arguments: str, seconds: float = 3600
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a playbook, by its file or by its full name, with these groups of hosts."""
+        self.server.reset_log()
+        inventory = self.write_inventory(groups)
+        command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(inventory), playbook, *arguments]
+        environment = {**os.environ, "HOME": str(self.folder)}
+        return subprocess.run(
+            command, capture_output=True, text=True, env=environment, timeout=seconds, check=False, cwd=self.folder
+        )
+
+    def write_inventory(self, groups: t.Mapping[str, t.Any]) -> Path:
+        """A file with these groups of hosts."""
+        path = self.folder / "hosts.json"
+        path.write_text(json.dumps({name: {"hosts": hosts} for name, hosts in groups.items()}), encoding="utf-8")
+        return path
+
+    def cluster(self, **variables: t.Any) -> dict[str, t.Any]:
+        """The lab as a host of C(proxmox_clusters)."""
+        file = self.folder / "lab.yml"
+        connection = {
+            "host": f"{self.server.host}:{self.server.port}",
+            "token_id": self.server.token_id,
+            "token_secret": self.server.token_secret,
+            "ca_path": self.server.ca_path,
+            "timeout": 3600,
+        }
+        file.write_text(json.dumps(connection), encoding="utf-8")
+        file.chmod(0o600)
+        return {"lab": {"proxmox_connection_file": str(file), **variables}}
+
+    def host(self, vmid: int, user: str) -> dict[str, t.Any]:
+        """The variables of a guest that is reached over SSH."""
+        return {
+            "ansible_host": "127.0.0.1",
+            "ansible_port": self.lab.ssh_port(vmid),
+            "ansible_user": user,
+            "ansible_ssh_private_key_file": str(self.key),
+            "ansible_ssh_common_args": "-F none -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null",
+            "ansible_timeout": 120,
+        }
 
     # --------------------------------------------------------------- guests
 
