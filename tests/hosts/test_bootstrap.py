@@ -290,6 +290,10 @@ def kept_from_here(host: Machine, release: Path, collections: list[Path], folder
     assert host.ask("ls", "-A", "/var/lib/homelab").split() == ["hardening"]
     assert host.call("id", "homelab").returncode == 1
     assert play("-e", '{"controller_state": "absent", "controller_keep_data": false}') == 0
+    # A folder is there, and the account that will own it is not.
+    before = host.look()
+    assert play("--check") > 0
+    assert host.look() == before
 
 
 def test_bundle_on_a_host_without_a_network(daemon: Daemon, bundle: Path) -> None:
