@@ -38,7 +38,6 @@ EXAMPLES = r"""
 # vars_plugins_enabled = host_group_vars, homelab.proxmox.config
 """
 
-import json
 import os
 import typing as t
 from collections.abc import Mapping
@@ -104,13 +103,13 @@ class VarsModule(BaseVarsPlugin):
 def late(key: Key, value: t.Any) -> t.Any:
     """The value with lookups for secrets, so that they are resolved where they are used."""
     if is_reference(value):
-        return _lookup(value)
+        return _lookup(key)
     if isinstance(value, Mapping):
         return {name: late((*key, name), inner) for name, inner in value.items()}
     if isinstance(value, list):
         return [late((*key, number), inner) for number, inner in enumerate(value)]
     if value not in (None, "") and is_secret(key):
-        return _lookup(show_key(key))
+        return _lookup(key)
     return _text(value) if isinstance(value, str) else value
 
 
@@ -122,7 +121,8 @@ def _text(value: str) -> str:
     return trusted
 
 
-def _lookup(term: t.Any) -> str:
-    literal = json.dumps(term, ensure_ascii=False)
-    template: str = trust_as_template("{{ lookup('homelab.proxmox.config', " + literal + ") }}")
+def _lookup(key: Key) -> str:
+    # Ansible takes a backslash in a template's text as it is, so that a quote cannot be escaped by one.
+    literal = show_key(key).replace("'", "' ~ \"'\" ~ '")
+    template: str = trust_as_template("{{ lookup('homelab.proxmox.config', '" + literal + "') }}")
     return template
