@@ -148,10 +148,12 @@ class Lab:
             self._memory[name] = measure()
         return t.cast(T, self._memory[name])
 
-    def run(self, tasks: t.Sequence[Task], *arguments: str) -> tuple[Played, Counts]:
+    def run(
+        self, tasks: t.Sequence[Task], *arguments: str, hosts: t.Sequence[str] = ("localhost",)
+    ) -> tuple[Played, Counts]:
         """Play tasks, and what the server counted meanwhile."""
         self.server.ask("reset")
-        played = self.player.play(tasks, *arguments)
+        played = self.player.play(tasks, *arguments, hosts=hosts)
         return played, self.counts()
 
     def counts(self) -> Counts:
@@ -190,6 +192,24 @@ class Lab:
         lines = [{**self._line(f"line-{number:02}"), **options} for number in range(count)]
         whole = {**self._connection(), "allow_unverified": True, "nodes": list(nodes)}
         return [{"name": "Fleet", "homelab.proxmox.vm_template_fleet": {**whole, "lines": lines}}]
+
+    def vms(self, names: t.Sequence[str], block: str, **options: t.Any) -> list[Task]:
+        """One task of ours: VMs of these names, cloned from the line that C(line) makes."""
+        vms = [{"name": name, "line": "debian-13", "memory": 1024, "tags": ["web"], **options} for name in names]
+        return [{"name": "VMs", "homelab.proxmox.vm_fleet": {**self._connection(), "vms": vms, "vmid_range": block}}]
+
+    def clone_task(self, template: int, first: int) -> list[Task]:
+        """The peer's way to one clone for each host, with VMIDs that a person has chosen: the only way that works."""
+        clone = {
+            "clone": "debian-13",
+            "vmid": template,
+            "newid": f"{{{{ {first} + groups['all'].index(inventory_hostname) }}}}",
+            "name": "{{ inventory_hostname }}",
+            "node": NODE,
+            "full": False,
+            "timeout": 60,
+        }
+        return [{"name": "Clone", "community.proxmox.proxmox_kvm": {**self._peer_connection(), **clone}}]
 
     def two_tasks(self, volid: str, **options: t.Any) -> list[Task]:
         """The peer's way to a template with the same hardware, from an image that is stored already."""

@@ -71,6 +71,7 @@ class Player:
 
     def __init__(self, folder: Path, collections: t.Sequence[Path]) -> None:
         self.folder = folder
+        self.collections = collections
         self.started = folder / "started"
         self.timeline = folder / "timeline"
         self.shim = folder / "counting-python"
@@ -92,16 +93,19 @@ class Player:
             "no_proxy": "127.0.0.1",
         }
 
-    def play(self, tasks: t.Sequence[t.Mapping[str, t.Any]], *arguments: str) -> Played:
-        """One play on localhost with these tasks."""
+    def play(
+        self, tasks: t.Sequence[t.Mapping[str, t.Any]], *arguments: str, hosts: t.Sequence[str] = ("localhost",)
+    ) -> Played:
+        """One play with these tasks, for all of these hosts on this machine."""
         playbook = self.folder / "play.yml"
-        play = {"name": "Bench", "hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": tasks}
+        play = {"name": "Bench", "hosts": "all", "connection": "local", "gather_facts": False, "tasks": tasks}
         play["vars"] = {"ansible_python_interpreter": str(self.shim)}
         playbook.write_text(json.dumps([play]))
         playbook.chmod(0o600)
         for path in (self.started, self.timeline):
             path.write_text("")
-        command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "localhost,", str(playbook), *arguments]
+        inventory = ",".join(hosts) + ","
+        command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", inventory, str(playbook), *arguments]
         cpu, start = _children_cpu(), time.monotonic()
         done = subprocess.run(
             command,
