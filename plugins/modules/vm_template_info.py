@@ -109,6 +109,13 @@ templates:
       sample: true
     problems: {description: "What is missing, where it is not.", type: list, elements: str, sample: []}
     proof: {description: "What the last proof of boot came to, where there was one.", type: str, sample: null}
+    bake: {description: "The C(bake_version) of what roles have added, null where none have.", type: str, sample: null}
+    waiting:
+      description:
+        - Of a builder that waits for its roles, the C(run) that C(resume) and C(abandon) of
+          M(homelab.proxmox.vm_template) take, and the C(deadline) until which others leave it alone. Null otherwise.
+      type: dict
+      sample: null
     pool: {description: Its pool., type: str, sample: templates}
     tags: {description: Its tags., type: list, elements: str, sample: [line-debian-13, state-current]}
     vendor:

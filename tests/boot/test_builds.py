@@ -3,14 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A template that is customised, baked with roles, sealed, proved by two clones and published. Three boots.
 
-The roles, the baseline of C(hardening) among them, reach the builder through its guest agent: it has no network.
+Its image has no guest agent: that comes from the packages on the seed. The roles, the baseline of C(hardening) among
+them, reach the builder through that agent: it has no network that leads anywhere.
 """
 
 from __future__ import annotations
 
 from ansible_collections.homelab.proxmox.plugins.module_utils._model.identity import Identity, read_identity
 
-from tests.support.boot.chain import OPTIONS, PLAYBOOK, Baked, variables
+from tests.support.boot.chain import PLAYBOOK, Baked, line, variables
 from tests.support.boot.site import BootSite
 
 
@@ -41,7 +42,7 @@ def test_nothing_is_left_of_the_way(site: BootSite, baked: Baked) -> None:
 
 def test_the_second_run_has_nothing_to_do(site: BootSite, baked: Baked) -> None:
     assert baked.vmid, baked.told
-    again = site.call("vm_template", site.line(**OPTIONS))
+    again = site.call("vm_template", line(site))
     assert again["changed"] is False, again
     assert site.server.writes() == []
     second = site.play(PLAYBOOK, {"proxmox_clusters": site.cluster(**variables(site))})

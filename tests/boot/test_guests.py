@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 import typing as t
 import urllib.parse
@@ -12,6 +13,21 @@ from pathlib import Path
 
 import pytest
 import requests
+from ansible_collections.homelab.proxmox.plugins.module_utils._model.customize import Customize, Script
+from ansible_collections.homelab.proxmox.plugins.module_utils._model.identity import (
+    Identity,
+    Role,
+    State,
+    describe,
+    identity_tags,
+)
+from ansible_collections.homelab.proxmox.plugins.module_utils._seed.runner import (
+    FOLDER,
+    STATUS_FILE,
+    runner_files,
+    steps_of,
+)
+from ansible_collections.homelab.proxmox.plugins.module_utils._seed.status import parse_status
 
 from tests.support.boot.chain import Baked
 from tests.support.boot.freezer import Frozen
@@ -238,6 +254,51 @@ def test_a_clone_is_a_host_that_a_play_configures_over_ssh(site: BootSite, clone
     assert site.shell(clone, "cat /etc/served-by") == "web-1 of Debian"
     again = site.play(str(playbook), groups)
     assert "changed=0 " in again.stdout, again.stdout
+
+
+# ---------------------------------------------------------- what goes wrong in a builder
+
+
+def test_a_script_that_fails_in_a_guest_is_told_in_its_own_words(site: BootSite, clone: int, frozen: Frozen) -> None:
+    """The runner of a builder, in a guest that has booted already, and its report by way of the real agent."""
+    site.lab.thaw(frozen)
+    bad = b"#!/bin/sh\necho about to fail\nls /no/such\nexit 7\n"
+    scripts = (("good", b"true\n"), ("bad", bad), ("never", b"touch /root/never\n"))
+    wish = Customize(agent="none", scripts=tuple(Script(name=name, content=text) for name, text in scripts))
+    site.shell(clone, f"mkdir -m 0700 {FOLDER}")
+    for path, data in runner_files("201-1", steps_of(wish, ())).items():
+        site.agent(clone, "POST", "file-write", file=path, content=base64.b64encode(data).decode(), encode=0)
+    site.execute(clone, "/bin/sh", f"{FOLDER}/run.sh")
+    progress = parse_status(site.agent(clone, "GET", "file-read", file=STATUS_FILE)["content"], "201-1")
+    assert progress.result == "failed"
+    assert str(progress.failure) == (
+        "step 2, script bad, ended with status 7:\n"
+        "about to fail\nls: cannot access '/no/such': No such file or directory"
+    )
+    assert site.shell(clone, "ls /root") == ""
+
+
+def test_a_builder_that_a_killed_run_has_left_running_goes_with_the_next_run(
+    site: BootSite, clone: int, frozen: Frozen
+) -> None:
+    site.lab.thaw(frozen)
+    left = Identity(
+        vmid=clone,
+        role=Role.TEMPLATE,
+        line="left",
+        generation="20261101000000",
+        run="elsewhere-1-1",
+        deadline="2026-11-01T01:00:00+00:00",
+    )
+    tags = ";".join(sorted(identity_tags(left, State.BUILDING)))
+    site.api.ok("PUT", f"{QEMU}/{clone}/config", description=describe("", left), tags=tags)
+    machine = site.lab.machines[clone]
+    files = [volume.path for volume in site.lab.volumes().values() if volume.vmid == clone]
+    result = site.call("vm_template", {"line": "left", "node": NODE, "state": "absent"})
+    assert result["changed"], result
+    assert machine.ended()
+    assert clone not in site.lab.vms
+    assert [file for file in files if file is not None and file.exists()] == []
 
 
 # -------------------------------------------------------------------- the power

@@ -248,6 +248,15 @@ def test_what_is_given_up_goes_and_nothing_else(bench: Bench, script: Script) ->
     assert f"no builder of run {run} waits here" in plain(str(again["warnings"]))
 
 
+def test_who_has_lost_the_ticket_finds_it(bench: Bench, script: Script) -> None:
+    begun = begin(bench)
+    (found,) = bench.call("vm_template_info", {"line": "debian-13"})["templates"]
+    assert found["waiting"] == {"run": begun["run"], "deadline": begun["deadline"]}
+    assert not bake(bench, resume=found["waiting"]["run"]).get("failed")
+    (found,) = bench.call("vm_template_info", {"line": "debian-13"})["templates"]
+    assert (found["bake"], found["waiting"]) == ("1", None)
+
+
 def test_a_removed_line_does_not_take_a_builder_at_work(bench: Bench, script: Script) -> None:
     run = begin(bench)["run"]
     result = bench.call("vm_template", {"line": "debian-13", "node": "pve1", "state": "absent"})

@@ -72,6 +72,8 @@ def test_everything_of_a_generation(stocked: Bench) -> None:
         "usable": True,
         "problems": [],
         "proof": None,
+        "bake": None,
+        "waiting": None,
         "pool": None,
         "vendor": None,
         "clones": None,

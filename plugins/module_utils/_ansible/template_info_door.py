@@ -79,6 +79,8 @@ def _generation(stock: Stock, generation: Generation, *, is_current: bool) -> di
         "usable": not generation.incomplete and generation.state in USABLE,
         "problems": list(generation.incomplete),
         "proof": identity.proof or None,
+        "bake": identity.bake or None,
+        "waiting": {"run": identity.run, "deadline": identity.deadline} if identity.paused else None,
         "pool": generation.row.pool or None,
         "tags": sorted(generation.config.tags.as_set()),
         "age_days": _age_days(identity.built),

@@ -74,25 +74,32 @@ class Baked:
         return self.run.stdout[-8000:] + self.run.stderr[-4000:]
 
 
-def variables(site: BootSite, **options: t.Any) -> dict[str, t.Any]:
+def line(site: BootSite) -> dict[str, t.Any]:
+    """Options of vm_template for the line. Its image has no agent, which rides on the seed."""
+    packages = [str(path) for path in site.images.agent_packages]
+    customize = {**OPTIONS["customize"], "agent_packages": packages}
+    return {**site.line(agent=False, **OPTIONS), "agent": {"enabled": True}, "customize": customize}
+
+
+def variables(site: BootSite) -> dict[str, t.Any]:
     """The variables of the lab's cluster for the playbook."""
     tasks = site.folder / "bake.yml"
     tasks.write_text(TASKS, encoding="utf-8")
     whole = ("node", "allow_unverified")
-    line = {name: value for name, value in site.line(**{**OPTIONS, **options}).items() if name not in whole}
+    given = {name: value for name, value in line(site).items() if name not in whole}
     return {
         "templates_nodes": [NODE],
         "templates_allow_unverified": True,
-        "templates_lines": [line],
+        "templates_lines": [given],
         "templates_bake_roles": ["homelab.proxmox.hardening"],
         "templates_bake_tasks": str(tasks),
     }
 
 
-def bake(site: BootSite, **options: t.Any) -> Baked:
+def bake(site: BootSite) -> Baked:
     """Bake the line. Three guests boot: the builder, and the two clones of its proof."""
     extra = json.dumps({"baked_dir": str(site.folder)})
-    hosts = {"proxmox_clusters": site.cluster(**variables(site, **options))}
+    hosts = {"proxmox_clusters": site.cluster(**variables(site))}
     run = site.play(PLAYBOOK, hosts, "-e", extra)
     found = [vm.vmid for vm in site.lab.vms.values() if vm.template and vm.name == LINE]
     return Baked(run=run, vmid=found[0] if len(found) == 1 else 0)
