@@ -251,15 +251,35 @@ def test_what_could_not_be_tidied_up_is_said_and_goes_later(bench: Bench, dest: 
     assert around(dest) == [dest.name]
 
 
-def test_an_answer_that_was_lost_is_told_and_the_next_run_goes_on(bench: Bench, dest: Path) -> None:
+@pytest.mark.parametrize(
+    ("options", "left"),
+    [
+        ({"content": "two", "mode": "0640"}, "two"),
+        ({"content": "one", "mode": "0640"}, "one"),
+        ({"state": "absent"}, ""),
+    ],
+    ids=["write", "mode", "remove"],
+)
+def test_an_answer_that_was_lost_is_found_in_the_file(
+    bench: Bench, dest: Path, options: dict[str, str], left: str
+) -> None:
+    dest.write_text("one")
     bench.cluster.faults.add("cut_after", "POST", r"/agent/exec$", nth=2)
+    result = written(bench, dest, **options)
+    bench.cluster.faults.assert_all_fired()
+    assert result["changed"]
+    assert around(dest) == ([dest.name] if left else [])
+    assert not left or (dest.read_text(), mode_of(dest)) == (left, 0o640)
+    assert written(bench, dest, **options)["changed"] is False
+
+
+def test_a_write_that_never_began_is_told(bench: Bench, dest: Path) -> None:
+    bench.cluster.faults.add("cut_before", "POST", r"/agent/exec$", nth=2)
     result = write(bench, dest, content="one")
     assert result["failed"]
     assert "outcome is unknown" in result["msg"]
-    assert around(dest) in ([], [dest.name])
-    written(bench, dest, content="one")
-    assert dest.read_text() == "one"
-    assert around(dest) == [dest.name]
+    assert around(dest) == []
+    assert written(bench, dest, content="one")["changed"]
 
 
 def test_two_runs_at_once_leave_one_whole_file(bench: Bench, dest: Path, tmp_path: Path) -> None:

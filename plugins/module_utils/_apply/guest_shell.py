@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from .._model.guest_file import Command, Seen
+from .._model.guest_file import FILE, Command, Seen
 from .._model.guest_state import GuestState
 from .._plan.guest_exec import RunInGuest
 from .._plan.guest_file import FetchFile, PutFile, RemoveFile, SetAttributes, file_view, local_write
@@ -37,6 +37,9 @@ _GRACE = 30.0
 
 _BEGINS = 15.0
 """Seconds in which a command whose start got no answer has begun, if it ever does."""
+
+_SETTLES = 10
+"""Looks, half a second from each other, at a file that a script was to change whose start got no answer."""
 
 _TAIL = 500
 _FORGOTTEN = "Invalid parameter 'pid'"
@@ -74,6 +77,15 @@ class Shell(Guest):
     def acted(self, text: str, what: str, path: str) -> Seen:
         """The same; what is at the path afterwards."""
         return self._seen(self.act(text, what), what)[path]
+
+    def settled(self, path: str, is_done: Callable[[Seen], bool]) -> Seen | None:
+        """What is at a path once it is what it should be; None where it does not become that soon."""
+        for _number in range(_SETTLES):
+            seen = self.see([path], sums=True)[path]
+            if is_done(seen):
+                return seen
+            self._client.deadline.pause(0.5, f"a sign of the change of {path} in {self._subject}")
+        return None
 
     def _seen(self, ended: Ended, what: str) -> Mapping[str, Seen]:
         try:
@@ -194,18 +206,38 @@ def apply_guest_file(client: Client, plan: Plan, patience: float, *, secret: boo
 def _change(shell: Shell, step: Step, token: str) -> Seen:
     match step:
         case PutFile():
-            scripts = write_scripts(step.seen, step.data, step.digest, owner=step.owner, mode=step.mode, token=token)
+            *former, last = write_scripts(
+                step.seen, step.data, step.digest, owner=step.owner, mode=step.mode, token=token
+            )
             what = f"writing {step.seen.path}"
-            for text in scripts[:-1]:
+            for text in former:
                 shell.act(text, what)
-            return shell.acted(scripts[-1], what, step.seen.path)
         case SetAttributes():
-            text = set_script(step.seen, owner=step.owner, mode=step.mode)
-            return shell.acted(text, f"setting owner and mode of {step.seen.path}", step.seen.path)
+            last = set_script(step.seen, owner=step.owner, mode=step.mode)
+            what = f"setting owner and mode of {step.seen.path}"
         case RemoveFile():
-            return shell.acted(remove_script(step.seen), f"removing {step.seen.path}", step.seen.path)
+            last, what = remove_script(step.seen), f"removing {step.seen.path}"
         case _:
             raise TypeError(f"no way to do {step!r}")
+    try:
+        return shell.acted(last, what, step.seen.path)
+    except WriteLost:
+        # The answer was lost, not the script: what it was to do is done at once, or was never begun.
+        seen = shell.settled(step.seen.path, lambda seen: _is_done(step, seen))
+        if seen is None:
+            raise
+        return seen
+
+
+def _is_done(step: Step, seen: Seen) -> bool:
+    """Whether a file is what a step makes of it."""
+    if isinstance(step, RemoveFile):
+        return not seen.exists
+    if not isinstance(step, PutFile | SetAttributes):
+        return False
+    owner, _colon, group = step.owner.partition(":")
+    same = owner in (seen.owner, seen.uid) and group in (seen.group, seen.gid) and seen.mode == step.mode
+    return same and (seen.sum == step.digest if isinstance(step, PutFile) else seen.kind == FILE)
 
 
 def apply_guest_file_fetch(client: Client, plan: Plan, patience: float) -> Outcome:
