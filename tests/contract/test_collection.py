@@ -29,7 +29,7 @@ def plugin_files(folder: str) -> list[Path]:
 
 
 MODULES = plugin_files("modules")
-DOCUMENTED = [*MODULES, *plugin_files("lookup"), *plugin_files("inventory")]
+DOCUMENTED = [*MODULES, *plugin_files("lookup"), *plugin_files("inventory"), *plugin_files("vars")]
 ROLES = sorted(path.parent.parent for path in (ROOT / "roles").glob("*/tasks/main.yml"))
 ROLE_FOLDERS = sorted(path for path in (ROOT / "roles").glob("*") if path.is_dir())
 PLAYBOOKS = sorted((ROOT / "playbooks").glob("*.yml"))
@@ -313,7 +313,7 @@ def test_artifact_is_small(artifact):
 
 def test_installed_plugins_show_their_documentation(ansible):
     shown = json.loads(ansible("ansible-doc", "--metadata-dump", "--no-fail-on-errors", FQCN).stdout)["all"]
-    for kind, files in (("module", MODULES), *((kind, plugin_files(kind)) for kind in ("lookup", "inventory"))):
+    for kind, files in (("module", MODULES), *((kind, plugin_files(kind)) for kind in ("lookup", "inventory", "vars"))):
         names = {name: doc for name, doc in shown.get(kind, {}).items() if name.startswith(FQCN)}
         assert names.keys() == {f"{FQCN}.{file.stem}" for file in files}, kind
         assert not [name for name, doc in names.items() if "error" in doc]
