@@ -34,6 +34,10 @@ class Controller:
         self.logs = self.root / "var" / "log" / "homelab"
         self.environ: dict[str, str] = {}
         self.user = NOBODY if plain and os.getuid() == 0 else None
+        # The interpreter of .venv may lie where only root looks; nobody may read it all the same, and write nothing.
+        as_nobody = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+        as_nobody += [f"--{kind}=-all,+dac_read_search" for kind in ("bounding-set", "inh-caps", "ambient-caps")]
+        self.prefix = as_nobody if self.user is not None else []
         self.home.mkdir()
         for path in (self.etc, self.state, self.logs):
             path.mkdir(parents=True)
@@ -72,7 +76,7 @@ class Controller:
         return {**os.environ, "PYTHONPATH": str(COLLECTIONS), "HOME": str(self.home), **self.environ}
 
     def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", MODULE, "--root", str(self.root), *arguments]
+        return [*self.prefix, sys.executable, "-m", MODULE, "--root", str(self.root), *arguments]
 
     def run(self, *arguments: str, given: str = "", status: int = 0) -> subprocess.CompletedProcess[str]:
         """The command to its end, without a terminal; C(status) is how it has to end."""
@@ -84,12 +88,15 @@ class Controller:
             check=False,
             timeout=PATIENCE,
             env=self.environment(),
-            user=self.user,
-            group=self.user,
             cwd=self.state,
         )
-        assert done.returncode == status, f"status {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert done.returncode == status, f"status {done.returncode}\n{done.stdout}\n{done.stderr}\n{self._last()}"
         return done
+
+    def _last(self) -> str:
+        """What Ansible said in the last run."""
+        outputs = sorted(self.state.glob("runs/*/artifacts/run/stdout"))
+        return outputs[-1].read_text(encoding="utf-8", errors="replace") if outputs else ""
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """The command, not waited for."""

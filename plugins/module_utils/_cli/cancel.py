@@ -46,9 +46,9 @@ class Canceler:
         now = self._clock()
         if self._step == 0:
             self._begin(find, now)
-        elif self._step == 1 and (self._hurry or now >= self._until or not any(map(lives, self._modules))):
+        elif self._step == 1 and (self._is_due(now) or not any(map(lives, self._modules))):
             self._next(2, signal.SIGINT, self._all[:1], now + ANSIBLE)
-        elif self._step == 2 and (self._hurry or now >= self._until):
+        elif self._step == 2 and self._is_due(now):
             self._grow(find)
             self._next(3, signal.SIGTERM, self._all, now + TERM)
         elif self._step == 3 and now >= self._until:
@@ -64,10 +64,16 @@ class Canceler:
         """After Ansible has ended: nothing that it had begun goes on."""
         send(self._all, signal.SIGKILL)
 
+    def _is_due(self, now: float) -> bool:
+        """Nobody waits for what a module began in the background, once Ansible itself has ended."""
+        return self._hurry or now >= self._until or not any(map(lives, self._all[:1]))
+
     def _begin(self, find: Callable[[], list[int]], now: float) -> None:
         self._grow(find)
-        # What has begun nothing itself and is not ansible-playbook: modules, and ssh on the way to them.
-        self._modules = [one for one in self._all[1:] if not children(one[0])]
+        # Ansible is ansible-playbook and the workers that it has begun; what these have begun are modules, and ssh on
+        # the way to them.
+        ansible = {pid for root in find() for pid in (root, *children(root))}
+        self._modules = [one for one in self._all if one[0] not in ansible]
         self._next(1, signal.SIGINT, self._modules, now + MODULES)
 
     def _grow(self, find: Callable[[], list[int]]) -> None:

@@ -39,6 +39,9 @@ def add_config(commands: Commands[argparse.ArgumentParser]) -> None:
     imports = command("import", "an exported profile, or *.conf files of shell variables", layer=True, check=True)
     imports.add_argument("files", nargs="+", metavar="FILE")
     imports.add_argument("--name", help="another name for the profile")
+    imports.add_argument(
+        "--skip-unknown", action="store_true", help="leave out variables of *.conf that mean nothing here"
+    )
     imports.add_argument("--activate", action="store_true", help="have the profile apply")
     command("backup", "keep what is there", layer=True).add_argument("--list", action="store_true", help="list them")
     command("restore", "what a backup holds", layer=True, check=True).add_argument("backup", metavar="ID")

@@ -185,7 +185,7 @@ def _import(context: Context, options: Options) -> int:
         skipped: list[t.Any] = []
 
         def decide_conf() -> Change:
-            change, others = import_conf(site, options.layer, files)
+            change, others = import_conf(site, files, options.layer, skip_unknown=options.skip_unknown)
             skipped[:] = others
             return change
 

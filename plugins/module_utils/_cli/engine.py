@@ -29,7 +29,7 @@ from .locks import Busy, locked, target_of
 from .processes import boot, children, identity
 from .progress import Say, Step, Tally, Watcher
 from .runs import Run
-from .surroundings import environment_of, inventory_of
+from .surroundings import environment_of, inventory_of, reports_of
 
 try:
     import ansible_runner
@@ -110,6 +110,12 @@ def _lead(job: Job, journal: Journal) -> Ended:
     job.canceler.finish()
     tally, seconds = job.watcher.tally, round(time.monotonic() - begun, 1)
     word, status = _outcome(rc, job.canceler.asked, tally)
+    message = None
+    if status is Exit.OK and not tally.hosts:
+        # Ansible calls that a success.
+        word, status = runs.FAILED, Exit.CONFIGURATION
+        message = f"no host was matched: the inventory has none in {job.invocation.action.target}, or the limit none"
+        job.watcher.note(message)
     job.run.update(
         status=word,
         end=_now(),
@@ -122,6 +128,7 @@ def _lead(job: Job, journal: Journal) -> Ended:
         unreachable=sorted(set(tally.unreachable)),
         hosts=tally.hosts,
         facts=tally.facts,
+        message=message,
         ansible=None,
     )
     level = "notice" if status is Exit.OK else "error"
@@ -159,6 +166,7 @@ def _runner_config(job: Job, files: list[Path]) -> t.Any:
     arguments += [flag for flag, on in (("--check", invocation.check), ("--diff", invocation.diff)) if on]
     config = ansible_runner.RunnerConfig(
         private_data_dir=str(job.run.folder),
+        project_dir=str(reports_of(job.context)),
         playbook=invocation.playbook,
         inventory=job.inventory,
         limit=invocation.limit or None,

@@ -73,6 +73,11 @@ class Watcher:
         elif kind in ("verbose", "warning", "deprecated", "error"):
             self._words(kind, plain(event.get("stdout", "")))
 
+    def note(self, message: str) -> None:
+        """Something that is wrong with the run as a whole."""
+        self._say(f"  {message}")
+        self._log("problem", message, level="error")
+
     def _result(self, state: str, data: Mapping[str, t.Any]) -> None:
         result = data.get("res") or {}
         hidden = bool(result.get("_ansible_no_log") or result.get("censored"))

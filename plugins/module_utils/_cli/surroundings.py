@@ -20,17 +20,22 @@ def environment_of(context: Context, run: str) -> dict[str, str]:
     """What Ansible gets besides the person's own environment."""
     home = context.paths.state / "ansible"
     make_folder(home)
+    make_folder(reports_of(context))
     former = context.environ.get("ANSIBLE_COLLECTIONS_PATH", "")
     # Beside the Python that runs this; not resolved, since that of a virtual environment is a link.
     binaries = Path(sys.executable).parent
     return {
         "PATH": f"{binaries}{os.pathsep}{context.environ.get('PATH', os.defpath)}",
         "ANSIBLE_COLLECTIONS_PATH": os.pathsep.join(filter(None, (str(COLLECTIONS), former))),
+        # Where playbooks write reports that nobody gave a path for.
+        "PWD": str(reports_of(context)),
         # The home of a service account may be read-only.
         "ANSIBLE_HOME": str(home),
         "ANSIBLE_LOCAL_TEMP": str(home / "tmp"),
         "ANSIBLE_NOCOLOR": "1",
         "ANSIBLE_LOCALHOST_WARNING": "0",
+        # Half an inventory would be half a run that ends well.
+        "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "1",
         "ANSIBLE_INVENTORY_UNPARSED_WARNING": "0",
         # The configuration reaches playbooks at the strength of group_vars/all.
         "ANSIBLE_VARS_ENABLED": "host_group_vars,homelab.proxmox.config",
@@ -38,6 +43,11 @@ def environment_of(context: Context, run: str) -> dict[str, str]:
         "HOMELAB_PROXMOX_PROGRESS": "1",
         "HOMELAB_RUN_ID": run,
     }
+
+
+def reports_of(context: Context) -> Path:
+    """The folder that runs are started in."""
+    return context.paths.state / "reports"
 
 
 def folders(context: Context) -> dict[str, str]:

@@ -208,9 +208,10 @@ SLEEPER = "import signal, time\nsignal.signal(signal.SIGINT, {0})\nprint('up', f
 
 
 def sleeper(on_interrupt: str) -> subprocess.Popen[str]:
-    """A process that begins one of its own and waits for it, as Ansible does with a module."""
+    """A process that begins another, which begins a third, as Ansible does with workers and modules."""
     inner = SLEEPER.format(on_interrupt)
-    outer = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {inner!r}])\nimport time\ntime.sleep(60)"
+    begin = "import subprocess, sys, time\nsubprocess.run([sys.executable, '-c', {0!r}])\ntime.sleep(60)"
+    outer = begin.format(begin.format(inner))
     process = subprocess.Popen([sys.executable, "-c", outer], stdout=subprocess.PIPE, text=True, start_new_session=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "up\n"
@@ -239,14 +240,14 @@ def test_a_run_ends_in_steps_and_nothing_is_left(on_interrupt: str) -> None:
     canceler = cancel.Canceler(lambda _line: None, clock)
     with sleeper(on_interrupt) as process:
         everyone = processes.family(process.pid)
-        assert len(everyone) == 2
+        assert len(everyone) == 3
         canceler.work(lambda: [process.pid])
         assert all(map(processes.lives, everyone)), "nobody asked yet"
         canceler.ask("SIGTERM")
         canceler.work(lambda: [process.pid])
         if on_interrupt == "signal.SIG_DFL":
-            settle(lambda: not processes.lives(everyone[1]))
-        assert processes.lives(everyone[0]), "the module first"
+            settle(lambda: not processes.lives(everyone[2]))
+        assert all(map(processes.lives, everyone[:2])), "the module first"
         for seconds in (cancel.MODULES, cancel.ANSIBLE, cancel.TERM):
             clock.now += seconds
             canceler.work(lambda: [process.pid])
