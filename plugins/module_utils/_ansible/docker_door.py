@@ -55,7 +55,7 @@ def _project(declared: Mapping[str, Any]) -> Project:
 
 def _parsed(text: str) -> tuple[Mapping[str, Any] | None, str]:
     try:
-        value = parse_yaml(text, "this")
+        value = parse_yaml(text, "compose")
     except CatalogError as error:
         return None, str(error)
     return (value, "") if isinstance(value, Mapping) else (None, "it holds no mapping")

@@ -9,6 +9,7 @@ state, the new file is not proven, and what was there before comes back if the d
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import shlex
@@ -20,6 +21,13 @@ import time
 
 DAEMON_JSON = "/etc/docker/daemon.json"
 UNIT = "docker.service"
+# Seconds for a daemon that is tried.
+TRIAL = 60
+# Where a daemon lies, which is another place for one that is tried.
+PLACES = frozenset({"data-root", "exec-root", "pidfile", "hosts", "containerd"})
+# What needs plugins that only the real data has, or makes users: no trial can say anything of these.
+BESIDE = frozenset({"authorization-plugins", "userns-remap"})
+BUILT_IN = frozenset({"none", "local", "json-file", "journald", "syslog", "gelf", "fluentd"})
 
 
 def run(*argv, limit=None):
@@ -81,8 +89,63 @@ def refused(text):
         for name in ("data-root", "exec-root"):
             if name not in json.loads(text) and not [flag for flag in flags if flag.startswith("--" + name)]:
                 flags += ["--" + name, os.path.join(folder, name)]
-        _status, told = run(daemon, *flags, limit=60)
+        # It mounts its root onto itself, which is to end with it.
+        _status, told = run("unshare", "--mount", daemon, *flags, limit=60)
         return "" if "pid file found" in told else told.splitlines()[-1] if told else "dockerd said nothing"
+
+
+def stumbles(text):
+    """Why a daemon does not come up with a configuration, tried beside the one that runs; nothing when it does.
+
+    A real daemon that gives up in the middle of its start unmounts what running containers stand on (26.1, tried with
+    an unknown storage driver). This one has data, network and processes of its own.
+    """
+    settings = json.loads(text)
+    if BESIDE & set(settings) or settings.get("log-driver", "local") not in BUILT_IN:
+        return ""
+    # On the file system of the real data, since drivers depend on it.
+    root = json.loads(read(DAEMON_JSON) or "{}").get("data-root", "/var/lib/docker")
+    os.makedirs(root, mode=0o710, exist_ok=True)
+    for left in glob.glob(os.path.join(root, "homelab-trial-*")):
+        shutil.rmtree(left, ignore_errors=True)
+    folder = tempfile.mkdtemp(dir=root, prefix="homelab-trial-")
+    place = tempfile.mkdtemp(dir="/run", prefix="docker-trial-")
+    try:
+        kept = {name: value for name, value in settings.items() if name not in PLACES}
+        write(os.path.join(place, "daemon.json"), json.dumps(kept), 0o600)
+        return started(folder, place)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def started(folder, place):
+    """Start a daemon with its data in one folder and its sockets in another, ask it, and end it."""
+    socket = "unix://" + os.path.join(place, "docker.sock")
+    argv = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "dockerd"]
+    argv += ["--config-file", os.path.join(place, "daemon.json"), "--data-root", os.path.join(folder, "data")]
+    argv += ["--exec-root", os.path.join(place, "exec"), "--pidfile", os.path.join(place, "pid"), "--host", socket]
+    # It would tell firewalld of its bridge.
+    environment = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": "unix:path=" + os.path.join(place, "none")}
+    log = os.path.join(place, "log")
+    with open(log, "w", encoding="utf-8") as stream:
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, env=environment)
+    try:
+        end = time.time() + TRIAL
+        while process.poll() is None and time.time() < end:
+            if run("docker", "--host", socket, "version", limit=TRIAL)[0] == 0:
+                return ""
+            time.sleep(0.2)
+        return (cause((read(log) or "").splitlines()) or ["it did not answer"])[0]
+    finally:
+        process.kill()
+        process.wait()
+
+
+def cause(lines):
+    """The line in which a daemon says why it ended."""
+    plain = [line for line in lines if "level=" not in line or "level=error" in line]
+    return ([line for line in plain if "failed to start daemon" in line or "unable to configure" in line] or plain)[-1:]
 
 
 def write(path, text, mode):
@@ -123,9 +186,7 @@ def restarted(limit):
         time.sleep(0.5)
     run("systemctl", "stop", UNIT, limit=limit)
     _status, journal = run("journalctl", "--unit", UNIT, "--since", f"@{int(begin)}", "--output", "cat")
-    lines = [line for line in journal.splitlines() if "level=" not in line or "level=error" in line]
-    why = [line for line in lines if "failed to start daemon" in line or "unable to configure" in line]
-    return (why or lines or [told or "the daemon did not answer"])[-1]
+    return (cause(journal.splitlines()) or [told or "the daemon did not answer"])[0]
 
 
 def untrue(effects):
@@ -143,6 +204,10 @@ def apply(task):
     pending = os.path.exists(before)
     if now == task["text"] and not pending:
         return {"changed": False}
+    why = stumbles(task["text"])
+    # Where not even what runs comes up beside itself, a trial says nothing.
+    if why and not stumbles(now or "{}"):
+        return {"failed": True, "untouched": True, "msg": why}
     if not pending:
         write(before, json.dumps(now), 0o600)
     os.makedirs(os.path.dirname(DAEMON_JSON), exist_ok=True)
