@@ -281,7 +281,11 @@ fi
 # --- doing it
 
 exec 9>/run/homelab-bootstrap.lock
-flock --nonblock 9 || die 1 "another bootstrap is at work on this host" "wait for it: tail -f $log"
+if ! flock --nonblock 9; then
+    # It may be what a killed run left: a task of Ansible ends by itself, but not at once.
+    say "Another run is at work on this host; waiting for its end, up to two minutes ..."
+    flock --timeout 120 9 || die 1 "another bootstrap is still at work on this host" "wait for it: tail -f $log"
+fi
 # What a killed run left.
 find /var/tmp -maxdepth 1 -type d -user root -name 'homelab-bootstrap.*' ! -path "$work" -exec rm -rf {} +
 if ! [ -e "$log" ]; then
