@@ -82,19 +82,21 @@ class VmWork:
     def _configure(self, step: ConfigureVm) -> None:
         vmid = self.of(step)
         changes, delete, digest = dict(step.changes), step.delete, step.digest
-        if step.identity is None:
-            if self.made is None:
-                raise TypeError(f"{step.vm.subject}: there is no clone to be configured")
-            # Its MAC addresses are its own, and were not known when the plan was made.
-            config = self.vm.config(step.node, vmid)
-            found = vm_changes(step.vm, self.made, config)
-            if found.refusals:
-                raise NotAsPlanned("; ".join(map(str, found.refusals)))
-            changes, delete, digest = found.changes, found.delete, config.digest
+        if step.identity is None and step.needs_look:
+            changes, delete, digest = self._of_clone_itself(step, vmid)
         if step.password and step.vm.password is not None:
             changes["cipassword"] = step.vm.password.value
         if changes or delete:
             self.vm.write(step.node, vmid, changes, delete=delete, digest=digest)
+
+    def _of_clone_itself(self, step: ConfigureVm, vmid: int) -> tuple[dict[str, str], tuple[str, ...], str | None]:
+        if self.made is None:
+            raise TypeError(f"{step.vm.subject}: there is no clone to be configured")
+        config = self.vm.config(step.node, vmid)
+        found = vm_changes(step.vm, self.made, config)
+        if found.refusals:
+            raise NotAsPlanned("; ".join(map(str, found.refusals)))
+        return found.changes, found.delete, config.digest
 
     @do.register
     def _move(self, step: MoveDisk) -> None:

@@ -54,8 +54,14 @@ class ConfigureVm:
     password: bool = False
     """Set the declared cloud-init password as well."""
     identity: Identity | None = None
-    """None: of the clone that the plan makes; what is to be written is then found out from that clone."""
+    """None: of the clone that the plan makes."""
     why: Literal["", "adopt", "complete"] = ""
+
+    @property
+    def needs_look(self) -> bool:
+        """Whether a fresh clone has to be read before it is written to: its MAC addresses are new, and only with its
+        digest the outcome of a write that was cut can be told where a password is in it."""
+        return self.password or any(key.startswith("net") for key in self.changes)
 
     def describe(self) -> str:
         keys = [*self.changes, *(f"-{key}" for key in self.delete), *(["cipassword"] if self.password else [])]
