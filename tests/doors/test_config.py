@@ -177,4 +177,5 @@ def test_somebody_without_rights_is_told_so(root: Path) -> None:
     result = json.loads(said)
     assert result["failed"]
     assert "Permission denied" in result["msg"]
+    assert "Run it as the account that owns the files" in result["msg"]
     assert text(root) == before

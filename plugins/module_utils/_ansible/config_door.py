@@ -105,8 +105,14 @@ def _apply(wish: Wish) -> Outcome:
         change, backup = carry_out(wish.site, wish.base, lambda: wish.decide()[0])
         extra = wish.decide()[1]
     except (ConfigError, OSError) as cause:
-        raise ApplyFailed(cause) from cause
+        raise ApplyFailed(cause, advice=advice(cause)) from cause
     return Outcome(result=_result(change, None if backup is None else backup.id, extra))
+
+
+def advice(cause: Exception) -> str:
+    """What helps somebody who may not write there."""
+    own = "Run it as the account that owns the files, or use the user's layer or another root"
+    return own if isinstance(cause, PermissionError) else ""
 
 
 def _result(change: Change, backup: str | None, extra: Mapping[str, t.Any]) -> dict[str, t.Any]:

@@ -8,6 +8,7 @@ C(probe) is called before and after each step; the tests end the process there.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import stat
@@ -45,10 +46,10 @@ class Disk:
         return result
 
     def make_folder(self, folder: Path, mode: int = 0o750) -> None:
-        """The folder and those above it; only new ones get the mode."""
+        """The folder and those above it; only new ones get the mode, and the owner of what they are in."""
         missing = [one for one in (folder, *folder.parents) if not one.exists()]
         for one in reversed(missing):
-            self._step(f"mkdir {one.name}", lambda one=one: one.mkdir(mode=mode, exist_ok=True))  # type: ignore[misc]
+            self._step(f"mkdir {one.name}", lambda one=one: _make_folder(one, mode))  # type: ignore[misc]
             self._sync_folder(one.parent)
 
     @contextmanager
@@ -56,16 +57,20 @@ class Disk:
         """Nobody else writes below the folder meanwhile. The kernel takes the lock away from whoever dies."""
         self.make_folder(folder)
         path = folder / ".lock"
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
         try:
+            _give(handle, folder)
             self._step("lock", lambda: _take(handle, path))
             yield
         finally:
             os.close(handle)
 
     def replace(self, path: Path, data: bytes, *, mode: int = FILE_MODE) -> None:
-        """Put a file in place of what is there; mode and owner of what is there are kept, and so is a link to it."""
-        target = Path(os.path.realpath(path))
+        """Put a file in place of what is there; mode and owner of what is there are kept, and so is a link to it.
+
+        A new file belongs to the owner of its folder: what root writes for a service account, that account can read.
+        """
+        target = _target(path)
         self.make_folder(target.parent)
         self.sweep(target.parent)
         former = _status(target)
@@ -73,7 +78,7 @@ class Disk:
         handle = self._step(f"create {target.name}", lambda: _create(temporary))
         try:
             self._fill(handle, data, target.name)
-            self._step(f"mode {target.name}", lambda: _dress(handle, former, mode))
+            self._step(f"mode {target.name}", lambda: _dress(handle, former, mode, target.parent))
             self._step(f"fsync {target.name}", lambda: os.fsync(handle))
             self._step(f"rename {target.name}", lambda: os.replace(temporary, target))
         except BaseException:
@@ -156,9 +161,33 @@ def _status(path: Path) -> os.stat_result | None:
         return None
 
 
-def _dress(handle: int, former: os.stat_result | None, mode: int) -> None:
+def _target(path: Path) -> Path:
+    """What a link leads to. A link of somebody else must not lead root's writes to another file."""
+    if path.is_symlink() and path.lstat().st_uid not in (0, os.geteuid()):
+        raise PermissionError(errno.EPERM, "is a link that belongs to another user", str(path))
+    return Path(os.path.realpath(path))
+
+
+def _make_folder(folder: Path, mode: int) -> None:
+    folder.mkdir(mode=mode, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        _give(handle, folder.parent)
+    finally:
+        os.close(handle)
+
+
+def _give(handle: int, folder: Path) -> None:
+    """To the owner of the folder it is in, where root has made it."""
+    status = folder.stat()
+    if os.geteuid() == 0 and os.fstat(handle).st_uid != status.st_uid:
+        os.fchown(handle, status.st_uid, status.st_gid)
+
+
+def _dress(handle: int, former: os.stat_result | None, mode: int, folder: Path) -> None:
     """Mode and owner of the former file. Owners differ only where root writes the file of somebody else."""
     if former is None:
+        _give(handle, folder)
         return os.fchmod(handle, mode)
     now = os.fstat(handle)
     if (former.st_uid, former.st_gid) != (now.st_uid, now.st_gid):

@@ -200,6 +200,25 @@ def test_mode_and_owner_and_a_link_stay(tmp_path: Path) -> None:
         assert (status.st_uid, status.st_gid) == (12345, 54321)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to write for somebody else")
+def test_what_root_writes_belongs_to_whom_the_folder_belongs(tmp_path: Path) -> None:
+    site = make_site(tmp_path)
+    for folder in (site.paths.etc, site.paths.state):
+        folder.mkdir(parents=True)
+        os.chown(folder, 4711, 4712)
+    do(site, lambda: set_values(site, "module:templates", {"templates": {"keep": 3}}))
+    made = [path for folder in (site.paths.etc, site.paths.state) for path in folder.rglob("*")]
+    assert len(made) == 5, "two folders, the lock, the file, the backup"
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in made} == {(4711, 4712)}
+    link = site.paths.profile_file("lab")
+    site.disk.make_folder(link.parent)
+    link.symlink_to(tmp_path / "elsewhere.yml")
+    os.lchown(link, 4711, 4712)
+    with pytest.raises(PermissionError, match="belongs to another user"):
+        site.disk.replace(link, b"x: 1\n")
+    assert not (tmp_path / "elsewhere.yml").exists()
+
+
 def test_a_file_that_is_held_is_not_swept(tmp_path: Path) -> None:
     def sweep(step: str) -> None:
         if step == "before fsync held.yml":
