@@ -70,6 +70,10 @@ class Control:
                 vm.status = vm.qmpstatus = "running"
                 self.cluster.wake_guest(vm)
 
+    def latency(self, seconds: float) -> None:
+        """What is added to every answer from now on."""
+        self.cluster.limits.latency = seconds
+
     def durations(self, seconds: dict[str, float]) -> None:
         """Seconds that tasks take by their type, C(*) for all others."""
         self.cluster.durations = dict(seconds)

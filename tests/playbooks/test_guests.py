@@ -87,7 +87,7 @@ PLAY = """
   vars: {ansible_python_interpreter: "{{ ansible_playbook_python }}"}
   tasks:
     - ansible.builtin.debug: {msg: "{{ inventory_hostname }} says {{ proxmox_description }}"}
-    - ansible.builtin.copy: {content: "{{ proxmox_config.description }}", dest: said}
+    - ansible.builtin.copy: {content: "{{ proxmox_description }}", dest: said}
     - ansible.builtin.meta: refresh_inventory
     - ansible.builtin.debug: {msg: "now {{ groups['proxmox_tag_db'] }}"}
 """

@@ -38,7 +38,7 @@ AGENT_PRIVILEGES = ("VM.Monitor", "VM.GuestAgent.Audit", "VM.GuestAgent.Unrestri
 class Reading:
     """What was read; C(notes) are for the user, C(failed) says of each cluster that is missing why."""
 
-    members: tuple[Member, ...]
+    members: list[Member]
     notes: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
 
@@ -57,14 +57,14 @@ class Reading:
     def from_data(cls, data: Sequence[Mapping[str, Any]]) -> Reading:
         """Raises KeyError, TypeError and ValueError for what to_data of this release did not write."""
         return cls(
-            tuple(
+            [
                 Member(
                     cluster=row["cluster"],
                     guest=Guest.from_data(row["guest"]),
                     facts=None if row["facts"] is None else GuestFacts.from_data(row["facts"]),
                 )
                 for row in data
-            )
+            ]
         )
 
 
@@ -81,7 +81,7 @@ def read_source(source: Source, keep: Keep) -> Reading:
     """Read all clusters, one after the other. What fails is in C(failed), so that all of it can be said at once."""
     if MISSING_LIBRARY:
         text = f"{sys.executable} lacks a library that connects to Proxmox VE. Run: {sys.executable} -m pip install"
-        return Reading((), failed=(f"{text} '{REQUIRED['proxmoxer']}' '{REQUIRED['requests']}'",))
+        return Reading([], failed=(f"{text} '{REQUIRED['proxmoxer']}' '{REQUIRED['requests']}'",))
     members: list[Member] = []
     notes: list[str] = []
     failed: list[str] = []
@@ -92,7 +92,7 @@ def read_source(source: Source, keep: Keep) -> Reading:
             members += _read_cluster(source, cluster, keep, notes, where)
         except ProxmoxError as error:
             failed.append(f"{where}: {error}{_remedy(cluster, error)}")
-    return Reading(tuple(members), tuple(notes), tuple(failed))
+    return Reading(members, tuple(notes), tuple(failed))
 
 
 def _remedy(cluster: ClusterSource, error: ProxmoxError) -> str:
@@ -164,12 +164,17 @@ def _with_facts(kept: Sequence[Member], read: FactsRead) -> list[Member]:
     ]
 
 
-def hosts_of(source: Source, members: Sequence[Member]) -> Iterator[Host]:
-    """The hosts that the members become. Raises OptionProblems where names clash."""
+def hosts_of(source: Source, members: list[Member]) -> Iterator[Host]:
+    """The hosts that the members become, each of which is taken out of the list. Raises OptionProblems for clashes.
+
+    Ansible copies what it is given, and nobody needs twice the memory.
+    """
     problems: list[str] = []
     names = host_names(members, source.duplicates, source.affixes, problems)
     if problems:
         raise OptionProblems(tuple(problems))
-    for name, member in zip(names, members, strict=True):
+    members.reverse()
+    for name in names:
+        member = members.pop()
         found = source.variables(member)
         yield Host(name, found, groups(member, found, source.hosts))

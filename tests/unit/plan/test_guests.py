@@ -227,9 +227,9 @@ def test_variables_with_facts_and_another_prefix() -> None:
     found = variables(member(cluster="lab", facts=GuestFacts(CONFIG)), HostRule(var_prefix="pve_"))
     assert (found["pve_cluster"], found["pve_os"], found["pve_agent"]) == ("lab", "l26", True)
     assert found["ansible_host"] == "10.0.0.5"
-    assert found["pve_nets"][0] == {
-        "id": "net0", "mac": MAC, "bridge": "vmbr0", "vlan": 7, "addresses": ["10.0.0.5"]
-    }  # fmt: skip
+    assert found["pve_nets"]["net0"] == {"mac": MAC, "bridge": "vmbr0", "vlan": 7, "addresses": ["10.0.0.5"]}
+    assert found["pve_config"]["net1"] == CONFIG["net1"]
+    assert not {"ostype", "agent"} & found["pve_config"].keys()
     assert "pve_interfaces" not in found
 
 
