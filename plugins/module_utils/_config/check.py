@@ -174,8 +174,8 @@ def _explained(error: Any) -> Iterator[Problem]:
     wanted = error.validator_value
     shown = _show(error.instance, key)
     if error.validator == "required":
-        missing = next(name for name in wanted if name not in error.instance)
-        yield _problem(key, f"lacks {missing}")
+        missing = [name for name in wanted if name not in error.instance]
+        yield _problem(key, f"lacks {missing[0]}")
     elif error.validator == "type":
         yield _problem(key, f"is {shown}; this has to be {_NAMES.get(wanted, wanted)}")
     elif error.validator == "enum":

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-Key = tuple[str | int, ...]
+Key = tuple["str | int", ...]
 """Names of mappings and numbers of list items, from the top."""
 
 _PART = re.compile(r'"(?P<quoted>(?:[^"\\]|\\.)*)"|\[(?P<number>\d+)\]|(?P<plain>[^.\[\]"\s][^.\[\]"]*)')

@@ -26,7 +26,7 @@ from .paths import Paths
 from .problems import ConfigError, Problem
 from .schema import HEAD, SCHEMA, SCHEMA_VERSION, SECTIONS, UNSET, defaults, variable_of
 from .secrets import is_reference, is_secret, masked
-from .tree import Branch, Leaf, Node, Said, find, leaves, merge, of_document, plain, statements
+from .tree import Branch, Leaf, Node, Said, find, leaves, merge_mappings, of_document, plain, statements
 
 LAYERS = ("default", "system", "user", "profile", "module", "environment")
 PREFIX = "HOMELAB__"
@@ -236,9 +236,7 @@ class _Loader:
         return Document(data=data)
 
     def _merge(self, upper: Branch) -> None:
-        merged = merge(self._tree, upper, SCHEMA, self._defaults)
-        assert isinstance(merged, Branch)
-        self._tree = merged
+        self._tree = merge_mappings(self._tree, upper, SCHEMA, self._defaults)
 
     def _note_open_secrets(self, path: Path, document: Document) -> None:
         try:

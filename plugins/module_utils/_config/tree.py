@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from .documents import REMOVE, REPLACE, Document
 from .keys import Key
@@ -55,7 +55,7 @@ class Items:
     fresh: bool = False
 
 
-Node = Leaf | Branch | Items
+Node: TypeAlias = "Leaf | Branch | Items"
 
 
 def of_document(document: Document, layer: str, source: str) -> Branch:
@@ -102,7 +102,7 @@ def merge(lower: Node, upper: Node, schema: Schema | None, default: Node | None 
     if isinstance(upper, Branch) and merge_rule(schema) != "replace":
         # Over nothing too: what it says inside may have rules of its own.
         below = lower if isinstance(lower, Branch) else Branch({}, statements(lower))
-        return _merged(below, upper, schema, default)
+        return merge_mappings(below, upper, schema, default)
     rule = list_rule(schema)
     if isinstance(upper, Items) and rule != "replace":
         base = lower if isinstance(lower, Items) and not upper.fresh else Items((), statements(lower))
@@ -112,7 +112,8 @@ def merge(lower: Node, upper: Node, schema: Schema | None, default: Node | None 
     return replace(upper, said=(*statements(lower), *upper.said))
 
 
-def _merged(lower: Branch, upper: Branch, schema: Schema | None, default: Node | None) -> Branch:
+def merge_mappings(lower: Branch, upper: Branch, schema: Schema | None, default: Node | None = None) -> Branch:
+    """Key by key, as layers as a whole are merged."""
     defaults = default.members if isinstance(default, Branch) else {}
     members = dict(lower.members)
     for name, node in upper.members.items():
