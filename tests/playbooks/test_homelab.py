@@ -23,6 +23,7 @@ import pytest
 
 from tests.support.controller import Controller
 from tests.support.pve import FakeCluster, Server, serve
+from tests.support.pve.cluster import cluster_storages
 from tests.support.pve.images import GIB, qcow2
 from tests.support.vendor import Vendor, serve_vendor
 
@@ -49,7 +50,7 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
-    cluster = FakeCluster(nodes=("pve1", "pve2"))
+    cluster = FakeCluster(nodes=("pve1", "pve2"), storages=cluster_storages())
     # Those of pytest are for their owner only.
     with (
         tempfile.TemporaryDirectory(prefix="homelab-controller-") as folder,
@@ -64,10 +65,10 @@ def site() -> Iterator[Site]:
 def test_the_runbooks_do_what_they_say(site: Site) -> None:
     """Weekly builds and backs up, monthly restores on another node and removes again, daily finds all in order."""
     homelab = site.homelab
-    weekly = homelab.run("run", "weekly", "--set", "storage=local", "--json")
+    weekly = homelab.run("run", "weekly", "--set", "storage=nfs", "--json")
     facts = json.loads(weekly.stdout)
     assert (facts["status"], facts["exit"]) == ("ok", 0)
-    assert facts["extra_vars"] == {"template_backups_storage": "local"}
+    assert facts["extra_vars"] == {"template_backups_storage": "nfs"}
     assert "TASK" not in weekly.stderr, "progress, not Ansible's screen"
     assert "Keep the templates" in weekly.stderr
     assert site.templates() == [("pve1", "debian-13")]
@@ -75,7 +76,7 @@ def test_the_runbooks_do_what_they_say(site: Site) -> None:
     assert len(backups) == 1
 
     site.server.reset_log()
-    values = ["line=debian-13", "node=pve2", "backup_storage=local", "storage=local-lvm", "prove=no"]
+    values = ["line=debian-13", "node=pve2", "backup_storage=nfs", "storage=local-lvm", "prove=no"]
     homelab.run("run", "monthly", *(part for value in values for part in ("--set", value)))
     restored = [
         one.path for one in site.server.writes() if one.method == "POST" and one.path.endswith("/nodes/pve2/qemu")

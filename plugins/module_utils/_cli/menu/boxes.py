@@ -81,8 +81,12 @@ class Boxes:
         lines, columns = self._screen()
         path = self._folder / "text"
         path.write_text(text, encoding="utf-8")
-        scroll = ["--scrolltext"] if self.name == "whiptail" else ["--exit-label", "OK"]
-        self._run(title, [*scroll, "--textbox", str(path), str(lines - 4), str(columns - 6)])
+        long = sum(1 + len(line) // (columns - 10) for line in text.splitlines()) > lines - 10
+        options = ["--exit-label", "Back"]
+        if self.name == "whiptail":
+            # Where a text scrolls, Enter is taken by the text; Esc always goes back.
+            options = ["--scrolltext", "--ok-button", "Back (Esc)"] if long else ["--ok-button", "Back"]
+        self._run(title, [*options, "--textbox", str(path), str(lines - 4), str(columns - 6)])
         path.unlink()
 
     @contextmanager
