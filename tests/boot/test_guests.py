@@ -235,15 +235,10 @@ PLAY = """
         content: "{{ ansible_facts.hostname }} of {{ ansible_facts.distribution }}\\n"
         dest: /etc/served-by
         mode: "0644"
-
-    - name: Keep its baseline
-      ansible.builtin.include_role:
-        name: homelab.proxmox.hardening
 """
 
 
 def test_a_clone_is_a_host_that_a_play_configures_over_ssh(site: BootSite, clone: int, frozen: Frozen) -> None:
-    """And the baseline that was baked in needs nothing any more."""
     site.lab.thaw(frozen)
     playbook = site.folder / "configure.yml"
     playbook.write_text(PLAY, encoding="utf-8")

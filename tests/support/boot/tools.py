@@ -60,8 +60,12 @@ def run(*argv: str | Path, seconds: float = 1800) -> str:
 
 @functools.cache
 def kvm_works() -> bool:
-    """Does KVM run a guest? A device file that can be opened is no proof: inside another VM QEMU may still abort."""
-    if not Path("/dev/kvm").exists():
+    """Does KVM run a guest? A device file that can be opened is no proof: inside another VM QEMU may still abort.
+
+    Nor is the probe alone. Where the processor shows no vmx or svm, /dev/kvm may be one that runs only kernels made for
+    it: seen there, the probe passes and Debian's kernel never says a word.
+    """
+    if not Path("/dev/kvm").exists() or not _virtualises():
         return False
     with tempfile.TemporaryDirectory() as folder:
         disk = Path(folder, "probe")
@@ -72,6 +76,12 @@ def kvm_works() -> bool:
             return subprocess.run(argv, capture_output=True, timeout=30, check=False).returncode == _PROBE_STATUS
         except subprocess.TimeoutExpired:
             return False
+
+
+def _virtualises() -> bool:
+    """Does the processor say that it can run guests?"""
+    flags = (line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags"))
+    return bool({"vmx", "svm"} & set(next(flags, "").split()))
 
 
 def accelerator() -> list[str]:
