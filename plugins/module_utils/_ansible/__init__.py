@@ -7,4 +7,4 @@ from __future__ import annotations
 
 from .payload import compile_once
 
-compile_once(__loader__)
+compile_once(__spec__.loader if __spec__ else None)

@@ -11,10 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
-from .._images.catalog import CatalogError, load_catalog, problems_for
 from .._images.errors import ImageError
-from .._images.keys import Keyring
-from .._images.resolve import own_image
+from .._images.own import own_image
 from .._model.image import CloudImage, Firmware, Signature
 
 COMPRESSIONS = ("none", "xz", "gz", "bz2", "zst", "tar", "tar.xz", "tar.gz", "tar.bz2", "tar.zst")
@@ -79,6 +77,9 @@ def chosen_image(
     if not wanted:
         problems.append("image: it is missing. Give a catalogue id such as debian-13, or url with checksum")
         return None
+    # Lines with URLs of their own need no catalogue.
+    from .._images.catalog import CatalogError, load_catalog, problems_for  # noqa: PLC0415
+
     try:
         image = load_catalog([Path(path) for path in params["catalog_files"]]).get(wanted, params["arch"])
     except CatalogError as error:
@@ -146,6 +147,8 @@ def _own_signature(params: Mapping[str, t.Any], problems: list[str]) -> Signatur
     """Own images with a sums file may be signed the common way: beside it, by any key of the user's keyring."""
     if not params["checksum_url"] or params["signature"] != "required":
         return None
+    from .._images.keys import Keyring  # noqa: PLC0415
+
     keyring = Keyring()
     try:
         keyring = Keyring.from_paths(params["keyring"])

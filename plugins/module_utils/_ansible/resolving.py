@@ -15,7 +15,6 @@ from .._apply.progress import SILENCE, Progress
 from .._apply.scheduler import Limits
 from .._images.errors import ImageError
 from .._images.http import Http, RequestsHttp
-from .._images.resolve import check_unchanged
 from .._model.image import ResolvedImage
 from .._model.template import Generation, Survey, TemplateLine
 from .._plan.decide import Source, SourceProblem
@@ -124,6 +123,8 @@ def _checked(answer: Source, line: TemplateLine, current: Generation | None) -> 
             f"offers build {answer.build or answer.digest}"
         )
     if current is not None and current.source is not None:
+        from .._images.resolve import check_unchanged  # noqa: PLC0415
+
         try:
             check_unchanged(answer, current.source, line.image.url_kind, remembered_url=current.identity.url)
         except ImageError as error:

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from .._apply.watching import OnBytes
 from .._images.errors import ImageError, SourceError
 from .._images.http import Http
-from .._images.keys import Keyring
-from .._images.resolve import resolve
-from .._images.signature import Verifier
-from .._images.unpack import LocalImage, fetch
 from .._model.image import CloudImage, ResolvedImage
 from .._plan.decide import Source, SourceProblem
 from .image_options import Trust
+
+# What asks vendors and what unpacks images is loaded with the first question and the first image. Most runs have
+# neither, and modules are compiled anew in each run.
+if TYPE_CHECKING:
+    from .._apply.watching import OnBytes
+    from .._images.unpack import LocalImage
 
 
 class Asker(Protocol):
@@ -34,6 +35,9 @@ def source_asker(trust: Trust, http: Http) -> Asker:
     """
 
     def ask(image: CloudImage, build: str | None = None) -> Source:
+        from .._images.keys import Keyring  # noqa: PLC0415
+        from .._images.resolve import resolve  # noqa: PLC0415
+
         try:
             keyring = Keyring.from_paths(trust.keyring) if trust.keyring else None
             return resolve(
@@ -54,8 +58,13 @@ def fetcher(directory: Path, trust: Trust, http: Http) -> Callable[[ResolvedImag
     """Fetches, verifies and unpacks images into a directory of this machine."""
 
     def get(source: ResolvedImage, image: CloudImage, progress: OnBytes) -> LocalImage:
+        from .._images.unpack import fetch  # noqa: PLC0415
+
         verifier = None
         if source.needs_image_signature:
+            from .._images.keys import Keyring  # noqa: PLC0415
+            from .._images.signature import Verifier  # noqa: PLC0415
+
             verifier = Verifier(http, trust.signature, Keyring.from_paths(trust.keyring))
         return fetch(source, http, directory, progress=progress, image_signature=verifier)
 

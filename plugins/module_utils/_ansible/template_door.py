@@ -13,7 +13,6 @@ from ansible.module_utils.basic import AnsibleModule
 
 from .._apply.outcome import Outcome
 from .._apply.scheduler import Limits
-from .._apply.templates import apply_templates
 from .._images.http import RequestsHttp
 from .._model.template import TemplateLine
 from .._plan.making import Run
@@ -26,7 +25,6 @@ from .progress import progress_from
 from .resolving import Found, Wanted, read_and_resolve
 from .run import Door, run
 from .run_id import run_id
-from .sources import fetcher
 from .template_options import desired_line
 
 BUILDER = "homelab.proxmox 0.1.0"
@@ -81,6 +79,10 @@ def plan_found(wanted: Wanted, found: Found) -> Plan:
 
 
 def apply_wanted(client: Client, wanted: Wanted, plan: Plan, http: RequestsHttp) -> Outcome:
+    # The executor is loaded with the first plan that needs one: most runs change nothing.
+    from .._apply.templates import apply_templates  # noqa: PLC0415
+    from .sources import fetcher  # noqa: PLC0415
+
     fetch = fetcher(wanted.directory, wanted.trust, http)
     return apply_templates(client, plan, fetch, wanted.limits, wanted.progress)
 

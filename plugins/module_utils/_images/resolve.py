@@ -5,15 +5,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 from .._model.image import CloudImage, Digest, ResolvedImage, Signature, SumsFile
 from .discover import Build, Request, discover, fill
 from .errors import (
     BadSignature,
-    BadUrl,
     ConflictingDigests,
     DigestChanged,
     MissingSignature,
@@ -23,29 +20,16 @@ from .errors import (
 )
 from .http import Http
 from .keys import Keyring
+from .own import own_image
 from .signature import Policy, Verdict, Verifier
 from .sums import Sums, algorithm_from_name, decode, parse_sums
 from .urls import display_url, is_plain_http, local_path, name_of
 
+__all__ = ["check_unchanged", "own_image", "resolve"]
+
 # What a vendor in the middle of publishing looks like: index, sums and signature change at different moments.
 _RACES = (ConflictingDigests, NameMissing, BadSignature)
 _NODE_DOWNLOADS = "signature covers the image, which the node downloads"
-
-Compression = Literal["none", "xz", "gz", "bz2", "zst", "tar", "tar.xz", "tar.gz", "tar.bz2", "tar.zst"]
-Format = Literal["qcow2", "raw", "vmdk"]
-_COMPRESSIONS: tuple[tuple[str, Compression], ...] = (
-    (".tar.xz", "tar.xz"),
-    (".txz", "tar.xz"),
-    (".tar.gz", "tar.gz"),
-    (".tgz", "tar.gz"),
-    (".tar.bz2", "tar.bz2"),
-    (".tar.zst", "tar.zst"),
-    (".tar", "tar"),
-    (".xz", "xz"),
-    (".gz", "gz"),
-    (".bz2", "bz2"),
-    (".zst", "zst"),
-)
 
 
 def resolve(
@@ -88,48 +72,6 @@ def check_unchanged(
         f"is now {resolved.digest}. Either the vendor replaced the file without a new date, or someone else did; "
         f"compare with the vendor's announcement, then choose another build or pin the new checksum"
     )
-
-
-def own_image(
-    url: str,
-    *,
-    checksum: str | None = None,
-    checksum_url: str | None = None,
-    image_format: Format | None = None,
-    compression: Compression | None = None,
-) -> CloudImage:
-    """An image of one's own: C(checksum) is C(sha256:<hex>); format and compression follow from the name unless given.
-
-    Raises BadUrl or ValueError for a checksum that is none.
-    """
-    local_path(url)
-    name = name_of(url)
-    if not name:
-        raise BadUrl(f"{display_url(url)} ends with a slash; the URL of a file is needed")
-    packed = _packing(name) if compression is None else compression
-    guessed: dict[str, Format] = {"raw": "raw", "vmdk": "vmdk"}
-    # An .img is a qcow2 at Ubuntu, Flatcar and CirrOS; the content is checked against it later.
-    plain = re.sub(r"\.(tar|t?xz|t?gz|bz2|zst)$", "", name.lower())
-    sums = SumsFile(url=checksum_url, format="gnu", algorithm="") if checksum_url else None
-    return CloudImage(
-        id=name,
-        name=name,
-        family="own",
-        os_family="unknown",
-        release="",
-        variant="",
-        arch="x86_64",
-        url=url,
-        url_kind="latest",
-        format=image_format or guessed.get(plain.rpartition(".")[2], "qcow2"),
-        compression=packed,
-        sums=sums,
-        digest=Digest.parse(checksum) if checksum else None,
-    )
-
-
-def _packing(name: str) -> Compression:
-    return next((kind for suffix, kind in _COMPRESSIONS if name.lower().endswith(suffix)), "none")
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,9 +132,9 @@ def groups(member: Member, found: Mapping[str, Any], rule: HostRule) -> list[str
         "line": [value("line")],
         "os": [value("os")],
     }
-    found = [f"{rule.group_prefix}{kind}_{name}" for kind in rule.group_kinds for name in names[kind] if name]
+    wanted = [f"{rule.group_prefix}{kind}_{name}" for kind in rule.group_kinds for name in names[kind] if name]
     # Names that differ in signs only become one group.
-    return list(dict.fromkeys(_UNSAFE.sub("_", name) for name in found))
+    return list(dict.fromkeys(_UNSAFE.sub("_", name) for name in wanted))
 
 
 # --- addresses

@@ -12,13 +12,6 @@ import stat
 from pathlib import Path
 from typing import Any
 
-try:
-    import yaml
-except ImportError:
-    HAS_YAML = False
-else:
-    HAS_YAML = True
-
 KEYS = (
     "host",
     "port",
@@ -74,10 +67,14 @@ def _parse(text: str, option: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as exc:
-        if not HAS_YAML:
-            raise ConnectionOptionError(
-                (f"{option} is not JSON ({exc}), and YAML needs PyYAML. Install it or write JSON.",)
-            ) from None
+        not_json = exc
+    # Loaded with the first file that needs it: few modules read a connection file.
+    try:
+        import yaml  # noqa: PLC0415
+    except ImportError:
+        raise ConnectionOptionError(
+            (f"{option} is not JSON ({not_json}), and YAML needs PyYAML. Install it or write JSON.",)
+        ) from None
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as exc:

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 import os
 import ssl
 import threading
-import traceback
 import weakref
 from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
@@ -30,12 +30,8 @@ except ImportError:
 else:
     HAS_REQUESTS = True
 
-try:
-    import requests_toolbelt  # noqa: F401  # pylint: disable=unused-import
-except ImportError:
-    MISSING_TOOLBELT: str | None = traceback.format_exc()
-else:
-    MISSING_TOOLBELT = None
+# Looked for, not loaded: proxmoxer loads it with the first large upload.
+MISSING_TOOLBELT = importlib.util.find_spec("requests_toolbelt") is None
 
 # Proxmox closes a connection after 5 s without a request, after 100 requests and after every answer of 400 or more
 # (pve-http-server, PVE::APIServer::AnyEvent; confirmed by observation). A read may race with that, a write may not.
