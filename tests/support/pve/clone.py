@@ -72,10 +72,19 @@ class CloneMixin:
         if self.guest(newid) is not None:
             raise die(f"unable to create VM {newid}: config file already exists")
 
-        async def body(log: list[str]) -> None:
+        begun: list[Vm] = []
+
+        def begin() -> None:
+            """The worker's first act: a config file that holds nothing but the lock, until all is copied."""
             if self.guest(newid) is not None:  # another clone was faster: the file is made inside the worker
                 raise TaskError(f"unable to create VM {newid}: config file already exists")
-            new = self.vms[newid] = Vm(newid, node=plan.target, config={"lock": "clone"})
+            begun.append(Vm(newid, node=plan.target, config={"lock": "clone"}))
+            self.vms[newid] = begun[0]
+
+        async def body(log: list[str]) -> None:
+            if not begun:
+                begin()
+            (new,) = begun
             made: list[str] = []
             try:
                 new.config = self.cloned_config(plan, v, new, log, made)
@@ -87,6 +96,7 @@ class CloneMixin:
             if pool:
                 self._pool_join(pool, newid)
 
+        body.begin = begin  # type: ignore[attr-defined] - read by the worker
         return await self.run_task(v["node"], "qmclone", plan.source.vmid, user, body)
 
     def plan_clone(self, v: dict) -> Plan:

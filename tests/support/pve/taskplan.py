@@ -120,4 +120,5 @@ def _waiting(release: asyncio.Event, body: Body) -> Body:
         await release.wait()
         await body(log)
 
+    wait.begin = getattr(body, "begin", bool)  # type: ignore[attr-defined] - read by the worker
     return wait

@@ -83,8 +83,10 @@ class TasksMixin:
         status = "OK"
         try:
             async with self.worker_slot(record):
-                if seconds:
-                    await asyncio.sleep(seconds)
+                await asyncio.sleep(seconds / 2)
+                # What can be seen of the work while it goes on, where there is such.
+                getattr(body, "begin", bool)()
+                await asyncio.sleep(seconds / 2)
                 await body(record["log"])
             if record.get("warnings"):
                 status = f"WARNINGS: {record['warnings']}"
