@@ -1,7 +1,9 @@
 # Copyright (c) 2026, the homelab.proxmox contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bring plugins/module_utils/_config/sections/ROLE.py up to the variables of a role; with --check, only compare.
+"""Bring plugins/module_utils/_config/sections/ROLE.py up to the variables of a role, and docs/options.md too.
+
+With --check, only compare.
 
   .venv/bin/python scripts/build_config_sections.py [--check] [ROLE…]
 
@@ -56,6 +58,7 @@ def load(path: Path) -> Any:
 def plain(text: Any) -> str:
     """A description without Ansible's markup."""
     whole = " ".join(text) if isinstance(text, list) else str(text or "")
+    whole = re.sub(r"\bO\(([\w.]+)#\w+:([^)]*)\)", r"\2 of \1", whole)
     whole = re.sub(r"\b[OVCEI]\(((?:\\\)|[^)])*)\)", lambda found: found[1].replace("\\", ""), whole)
     return " ".join(re.sub(r"\bM\(([^)]*)\)", r"\1", whole).split())
 
@@ -175,7 +178,8 @@ def main() -> int:
         ruff = str(Path(sys.executable).with_name("ruff"))
         subprocess.run([ruff, "format", "--quiet", str(path)], check=True)
         print(f"wrote {path.relative_to(ROOT)}")
-    return 0
+    # In a process of its own, which sees the sections as they are now.
+    return subprocess.run([sys.executable, str(ROOT / "scripts" / "build_config_page.py")], check=False).returncode
 
 
 if __name__ == "__main__":

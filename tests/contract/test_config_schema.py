@@ -76,10 +76,11 @@ def test_a_section_has_the_variables_of_its_role(role: str) -> None:
         assert choices == said.get("choices", []), variable
 
 
-def test_sections_are_as_the_script_would_write_them() -> None:
+@pytest.mark.parametrize("script", ["build_config_sections.py", "build_config_page.py"])
+def test_sections_and_their_page_are_as_the_scripts_would_write_them(script: str) -> None:
     """Also what is inside of options."""
-    script = ROOT / "scripts" / "build_config_sections.py"
-    done = subprocess.run([sys.executable, str(script), "--check"], capture_output=True, text=True, check=False)
+    command = [sys.executable, str(ROOT / "scripts" / script), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.basic import AnsibleModule
 
 from tests.support.door import run_module
 
@@ -58,6 +59,18 @@ def test_a_secret_in_the_open_is_refused_and_kept_out_of_everything_else(root: P
         found.pop("invocation", None)
         assert "hunter" not in json.dumps(found)
     assert again["diff"]["before"] != again["diff"]["after"]
+
+
+def test_no_secret_goes_into_the_systems_log(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every module writes its options there."""
+    logged: list[str] = []
+    monkeypatch.setattr(AnsibleModule, "log", lambda _self, msg, log_args=None: logged.append(f"{msg} {log_args}"))
+    secrets = {"proxmox": {"api_password": "hunter2"}, "templates": {"lines": [{"line": "a", "cipassword": "hunter3"}]}}
+    done(root, "config", values={"templates": {"keep": 4}}, secret_values=secrets)
+    done(root, "config_info")
+    assert "keep" in str(logged), "it was looked where modules log"
+    assert "hunter" not in str(logged)
+    assert "hunter3" in text(root)
 
 
 def test_references_need_no_secret_values(root: Path) -> None:

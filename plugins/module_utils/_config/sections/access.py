@@ -122,7 +122,7 @@ SECTION = {
         },
         "roles": {
             "type": "object",
-            "description": "Names and privileges of the roles, as in homelab.proxmox.access#module:roles.",
+            "description": "Names and privileges of the roles, as in roles of homelab.proxmox.access.",
             "default": {},
         },
         "comment": {

@@ -46,18 +46,18 @@ SECTION = {
         },
         "port": {"type": "integer", "description": "The port of the registry.", "default": 5000},
         "names": {
-            "x-merge": "union",
             "type": "array",
             "description": "Host names for the certificate. The default is what the host calls itself.",
             "items": {"type": "string"},
             "default": [],
+            "x-merge": "union",
         },
         "addresses": {
-            "x-merge": "union",
             "type": "array",
             "description": "IP addresses for the certificate. The default is the host's default IPv4 address.",
             "items": {"type": "string"},
             "default": [],
+            "x-merge": "union",
         },
         "anonymous_read": {
             "type": "boolean",
@@ -79,7 +79,6 @@ SECTION = {
         },
         "metrics_port": {"type": "integer", "description": "The port of the metrics; 0 for none.", "default": 5081},
         "users": {
-            "x-merge": "by_key:name",
             "type": "array",
             "description": "All who may push and pull. Others are removed.",
             "items": {
@@ -87,15 +86,16 @@ SECTION = {
                 "properties": {
                     "name": {"type": "string", "description": "The user's name."},
                     "password": {
-                        "x-secret": True,
                         "type": "string",
                         "description": "The password, at most 72 bytes. Only its bcrypt hash is stored.",
+                        "x-secret": True,
                     },
                 },
                 "additionalProperties": False,
                 "required": ["name", "password"],
             },
             "default": [],
+            "x-merge": "by_key:name",
         },
         "ca_name": {
             "type": "string",
@@ -103,10 +103,10 @@ SECTION = {
             "default": "Homelab registry CA",
         },
         "ca_passphrase": {
-            "x-secret": True,
             "type": "string",
             "description": "Encrypts the key of the certificate authority.",
             "default": "",
+            "x-secret": True,
         },
         "ca_days": {
             "type": "integer",
@@ -148,7 +148,7 @@ SECTION = {
         },
         "quota": {
             "type": "string",
-            "description": "How much the images may take, such as 200G. Beyond, the "
+            "description": "What the images may take, such as 200G. Beyond, the "
             "registry is read-only until there is room.",
             "default": "",
         },
@@ -159,7 +159,6 @@ SECTION = {
             "default": "1G",
         },
         "mirrors": {
-            "x-merge": "by_key:name",
             "type": "array",
             "description": "Registries that are mirrored as they are pulled from, each at a port of its own.",
             "items": {
@@ -175,12 +174,13 @@ SECTION = {
                     },
                     "port": {"type": "integer", "description": "Where the mirror answers."},
                     "username": {"type": "string", "description": "A user of the upstream."},
-                    "password": {"x-secret": True, "type": "string", "description": "Its password."},
+                    "password": {"type": "string", "description": "Its password.", "x-secret": True},
                 },
                 "additionalProperties": False,
                 "required": ["name", "upstream", "port"],
             },
             "default": [],
+            "x-merge": "by_key:name",
         },
         "gc_schedule": {
             "type": "string",
