@@ -179,6 +179,13 @@ options:
     elements: str
     default: []
 notes:
+  - The variables of a host are C(proxmox_vmid), C(proxmox_name), C(proxmox_type), C(proxmox_node), C(proxmox_status),
+    C(proxmox_template), C(proxmox_tags), C(proxmox_pool) and C(proxmox_line), and where they are known
+    C(proxmox_generation), C(proxmox_lock), C(proxmox_ha_state), C(proxmox_cluster), C(proxmox_cpus),
+    C(proxmox_memory), C(proxmox_disk) and C(proxmox_uptime).
+  - With facts there are C(proxmox_os), C(proxmox_agent), C(proxmox_description), C(proxmox_nets) by the names of the
+    network devices with C(mac), C(bridge), C(vlan) and C(addresses), and C(proxmox_config) with the rest of the
+    configuration. Guests that were asked for their addresses have C(proxmox_interfaces).
   - The options of the connection may be templates, for example C({{ lookup('ansible.builtin.env', 'LAB_TOKEN') }}),
     or be encrypted by Ansible Vault.
   - The guests that the user may not see (C(VM.Audit)) are not in the list, and a pool is known with C(Pool.Audit) only.
