@@ -11,7 +11,7 @@ from typing import Any
 
 from .._model.guest_state import PAUSED, GuestState
 from .._plan.plan import Plan, Step
-from .._plan.power import ENDS_AS, Power, guest_view
+from .._plan.power import BOOTS_ANEW, ENDS_AS, Power, guest_view
 from .._pve.client import Client, api_path
 from .._pve.errors import ApiError, DeadlineExceeded, Kind, ProxmoxError, TaskFailed, WriteLost
 from .._pve.upid import TaskResult
@@ -81,10 +81,11 @@ def _switch(client: Client, step: Power) -> tuple[GuestState, list[str]]:
     try:
         result = _ask(client, step, step.action, _params(step))
     except (ApiError, TaskFailed) as error:
-        state = read_state(client, step.guest.row)
-        if state.power == ENDS_AS[step.action] and error.kind in (Kind.RUNNING, Kind.NOT_RUNNING):
-            # Somebody else was faster.
-            return state, warnings
+        if error.kind in (Kind.RUNNING, Kind.NOT_RUNNING):
+            state = read_state(client, step.guest.row)
+            if state.power == ENDS_AS[step.action] and step.action not in BOOTS_ANEW:
+                # Somebody else was faster.
+                return state, warnings
         if not (step.force and step.action == "reboot" and isinstance(error, TaskFailed)):
             raise
         warnings.append(f"{step.guest.subject}: it did not shut down in {step.patience} s, and was stopped by force")
