@@ -27,7 +27,19 @@ BUILD = ROOT / "build"
 BIN = ROOT / ".venv" / "bin"
 COLLECTIONS = ROOT / ".venv" / "collections"
 UTILS = "ansible_collections.homelab.proxmox.plugins.module_utils"
-STRICT_LAYERS = ("_model", "_pve", "_images", "_seed", "_read", "_plan", "_apply", "_config", "_release")
+STRICT_LAYERS = (
+    "_model",
+    "_pve",
+    "_images",
+    "_seed",
+    "_read",
+    "_plan",
+    "_apply",
+    "_config",
+    "_release",
+    "_actions",
+    "_cli",
+)
 
 # Everything together; a run that takes longer hangs somewhere.
 TOTAL_LIMIT = 40 * 60

@@ -74,6 +74,10 @@ class Screen:
             assert time.monotonic() < end, f"{words} did not appear:\n{self.text()}"
             self._pump()
 
+    def glance(self) -> None:
+        """Take what the program has written."""
+        self._pump()
+
     def press(self, *keys: str) -> None:
         """Type, one key after the other."""
         for key in keys:
