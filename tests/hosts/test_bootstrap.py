@@ -247,7 +247,9 @@ def removed_by_itself(host: Machine) -> None:
     play = "/opt/homelab/current/venv/bin/ansible-playbook homelab.proxmox.controller -e ansible_become=false"
     collections = "ANSIBLE_COLLECTIONS_PATH=$(readlink -e /opt/homelab/current)/collections"
     host.shell(f"export {collections} ANSIBLE_HOME=/root/ansible; {play} -e controller_state=absent")
-    for gone in ("/opt/homelab", "/usr/local/bin/homelab", "/etc/logrotate.d/homelab"):
+    # The releases go when the Ansible in them has ended.
+    host.shell("timeout 60 sh -c 'while test -e /opt/homelab; do sleep 0.2; done'")
+    for gone in ("/usr/local/bin/homelab", "/etc/logrotate.d/homelab"):
         assert host.call("test", "-e", gone).returncode == 1, gone
     assert host.ask("stat", "-c", "%U %a", "/etc/homelab").strip() == "homelab 750"
     assert host.ask("cat", "/etc/homelab/system.yml") == "{}\n"
