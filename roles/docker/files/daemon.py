@@ -185,7 +185,8 @@ def restarted(limit):
         status = 0
         time.sleep(0.5)
     run("systemctl", "stop", UNIT, limit=limit)
-    _status, journal = run("journalctl", "--unit", UNIT, "--since", f"@{int(begin)}", "--output", "cat")
+    since = f"@{int(begin)}"
+    _status, journal = run("journalctl", "--identifier", "dockerd", "--since", since, "--output", "cat")
     return (cause(journal.splitlines()) or [told or "the daemon did not answer"])[0]
 
 

@@ -120,12 +120,14 @@ def main(asked):
     swarm = (info.get("Swarm") or {}).get("LocalNodeState", "inactive")
     # Docker version 26.1.5+dfsg1, build a72d7cd
     words = output(daemon, "--version").replace(",", " ").split() if daemon else []
+    unproven = text(os.path.join(os.path.dirname(asked["state"]), "daemon.json.before"))
     print(
         json.dumps(
             {
-                "daemon_json": text(DAEMON_JSON),
+                # What a run left that was ended half-way is not proven; what was there before it is.
+                "daemon_json": parsed(unproven, None) if unproven is not None else text(DAEMON_JSON),
                 "state": text(asked["state"]),
-                "pending": os.path.exists(os.path.join(os.path.dirname(asked["state"]), "daemon.json.before")),
+                "pending": unproven is not None,
                 "hardening": text(HARDENING),
                 "routes": routes(),
                 "packages": installed,
