@@ -36,7 +36,11 @@ def coerce_text(key: Key, text: str) -> Any:
         return _single(key, text.strip(), str(kind))
     if kind is None and not text.lstrip().startswith(("[", "{", "- ")):
         return _free(text.strip())
-    return coerce(parse_value(text, show_key(key)), schema, key)
+    value = parse_value(text, show_key(key))
+    if isinstance(value, str) and kind in ("array", "object"):
+        wanted = "list" if kind == "array" else "mapping"
+        raise ConfigError([Problem(message=f"{text!r} is no {wanted}", key=key)])
+    return coerce(value, schema, key)
 
 
 def coerce(value: Any, schema: Schema | None, key: Key) -> Any:

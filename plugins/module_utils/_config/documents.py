@@ -83,6 +83,13 @@ def parse(text: str, source: str, layer: str = "") -> Document:
         reader.document.problems.append(
             Problem(message=f"is no YAML: {_without_contents(said)}", layer=layer, source=source, line=line)
         )
+    except (ValueError, OverflowError):
+        # Of chr(), for an escaped character that does not exist.
+        reader.document.problems.append(
+            Problem(message="has an escape that is no character", layer=layer, source=source)
+        )
+    except RecursionError:
+        reader.document.problems.append(Problem(message="is nested too deeply", layer=layer, source=source))
     if reader.document.problems:
         reader.document.data = {}
     return reader.document
@@ -226,7 +233,8 @@ class _Reader:
         self.document.plain[key] = node.value
         try:
             value = self._construct.construct_object(node)
-        except ValueError:
+        except (ValueError, KeyError, IndexError):
+            # Only with a tag that is written out, such as !!int.
             return self.refuse(key, node, f"YAML takes it for {_READ_AS[kind]} and cannot read it", "Quote it.")
         if isinstance(value, float) and not abs(value) < float("inf"):
             return self.refuse(key, node, "is no number that can be used")

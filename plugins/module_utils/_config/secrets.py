@@ -32,7 +32,8 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 def is_reference(value: Any) -> bool:
     """Whether a value names a secret instead of being one."""
-    return isinstance(value, Mapping) and value.get("ref") in KINDS
+    kind = value.get("ref") if isinstance(value, Mapping) else None
+    return isinstance(kind, str) and kind in KINDS
 
 
 def reference_problem(value: Mapping[str, Any]) -> str:

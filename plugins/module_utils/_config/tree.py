@@ -138,16 +138,16 @@ def _joined(lower: Items, upper: Items, *, distinct: bool) -> Items:
 def _by_key(lower: Items, upper: Items, name: str, schema: Schema | None) -> Items:
     """Items of one name become one, in the place of the first; new ones follow. An item that says so is taken away."""
     inner = (schema or {}).get("items")
+    # The place stays when its item goes: another of that name in the same layer comes there.
+    gone = Leaf((), gone=True)
     places: dict[Any, Node] = {}
     for number, item in enumerate((*lower.items, *upper.items)):
         identity = _identity(item, name, number)
         if isinstance(item, Branch) and plain(item.members.get(REMOVE, Leaf(()))) is True:
-            places.pop(identity, None)
-        elif identity in places:
-            places[identity] = merge(places[identity], item, inner)
+            places[identity] = gone
         else:
-            places[identity] = merge(Leaf((), gone=True), item, inner)
-    return Items(tuple(places.values()), (*lower.said, *upper.said))
+            places[identity] = merge(places.get(identity, gone), item, inner)
+    return Items(tuple(node for node in places.values() if node is not gone), (*lower.said, *upper.said))
 
 
 def _identity(item: Node, name: str, number: int) -> Any:

@@ -76,6 +76,11 @@ RULES = [
         {"lines": [{"name": "b"}]},
     ),
     ({"lines": [{"name": "a", "x": 1}]}, {"lines": [{"name": "a", "x": None}]}, {"lines": [{"name": "a"}]}),
+    (
+        {"lines": [{"name": "a", "x": 1}, {"name": "b"}]},
+        {"lines": [{"name": "a", "$remove": True}, {"name": "a", "y": 2}]},
+        {"lines": [{"name": "a", "y": 2}, {"name": "b"}]},
+    ),
     ({"n": 5}, {"n": None}, {"n": 1}),
     ({"free": {"a": 1, "b": 2}}, {"free": {"a": None}}, {"free": {"b": 2}}),
     ({"free": {"a": {"b": 1}}}, {"free": {"a": "text"}}, {"free": {"a": "text"}}),
