@@ -272,7 +272,7 @@ class ModuleDocFragment:
 
     DOCUMENTATION = "options:\n" + textwrap.indent(OPTIONS, "  ")
 
-    FLEET = """
+    LISTED = """
 options:
   vms:
     description: The VMs, each with the options of M(homelab.proxmox.vm).
