@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.controller import Controller
-from tests.support.screen import CTRL_C, DOWN, ENTER, ESCAPE, TAB, Screen, last_page
+from tests.support.screen import CTRL_C, DOWN, END, ENTER, ESCAPE, TAB, Screen, last_page
 
 SECRET = "correct-horse-battery-3"
 FRONTS = ["whiptail", "dialog", "plain"]
@@ -102,7 +102,7 @@ class Menu:
 
     def read(self) -> None:
         """Go on from a page of text."""
-        self.screen.press(ENTER if self.front == "plain" else ESCAPE)
+        self.screen.press(*("q", ENTER) if self.front == "plain" else ESCAPE)
 
     def no_by_default(self) -> None:
         self.screen.press(ENTER)
@@ -224,8 +224,8 @@ def test_going_back_everywhere_changes_nothing(homelab: Controller, menu: Menu) 
     screen = menu.screen
     menu.choose("c")
     screen.wait("Configuration", "Nothing is wrong with it.")
-    menu.choose(tag(screen, "Runs kept"))
-    screen.wait("What the command homelab keeps of its runs.")
+    menu.choose(tag(screen, "Connection"))
+    screen.wait("How the Proxmox VE API is reached.")
     menu.back()
     screen.wait("Configuration", "Nothing is wrong with it.")
     menu.back()
@@ -279,6 +279,8 @@ def test_a_setting_is_changed_by_its_form(homelab: Controller) -> None:
         screen.wait("What do you want to do?")
         menu.choose("c")
         screen.wait("Configuration", "Nothing is wrong with it.")
+        # It is below what the list shows at first.
+        screen.press(END)
         menu.choose(tag(screen, "Logs"))
         screen.wait("What is written down about runs.")
         menu.choose(tag(screen, "Level: info"))

@@ -15,7 +15,7 @@ import pyte
 
 PATIENCE = 60.0
 """Seconds for what has to appear."""
-ENTER, ESCAPE, TAB, DOWN, CTRL_C = "\r", "\x1b", "\t", "\x1b[B", "\x03"
+ENTER, ESCAPE, TAB, DOWN, END, CTRL_C = "\r", "\x1b", "\t", "\x1b[B", "\x1b[4~", "\x03"
 
 
 def last_page(text: str) -> str:
