@@ -73,8 +73,8 @@ options:
     description: A file with what is not given here.
     type: path
     vars: [{name: proxmox_connection_file}]
-  timeout:
-    description: Seconds that one command may take.
+  command_timeout:
+    description: Seconds that one command may take, with all that is sent for it.
     type: int
     default: 3600
     vars: [{name: proxmox_agent_timeout}]
@@ -94,7 +94,7 @@ from ..module_utils._ansible.agent_door import AgentUnusable, open_shell
 
 OPTIONS = (
     *("api_host", "api_port", "api_user", "api_password", "api_token_id", "api_token_secret", "validate_certs"),
-    *("ca_path", "fingerprint", "connection_file", "timeout", "request_timeout"),
+    *("ca_path", "fingerprint", "connection_file", "request_timeout"),
 )
 
 
@@ -139,7 +139,8 @@ class Connection(ConnectionBase):
 
     def _opened(self) -> t.Any:
         """A shell for one command; what it raises is what Ansible knows how to tell."""
-        given = {name: self.get_option(name) for name in OPTIONS}
+        # Not an option called timeout: Ansible sets that to ten seconds, which are meant for making a connection.
+        given = {**{name: self.get_option(name) for name in OPTIONS}, "timeout": self.get_option("command_timeout")}
         return open_shell(
             given,
             self.get_option("node"),

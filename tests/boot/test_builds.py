@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A template that is customised, baked with roles, sealed, proved by two clones and published. Three boots.
 
-Its image has no guest agent: that comes from the packages on the seed. The roles, the baseline of C(hardening) among
-them, reach the builder through that agent: it has no network that leads anywhere.
+Its image has no guest agent: that comes from the packages on the seed. What is baked in reaches the builder through that
+agent: it has no network that leads anywhere.
 """
 
 from __future__ import annotations

@@ -13,8 +13,6 @@ here=$(cd "$(dirname "$0")" && pwd)
 packages=linux-image-cloud-amd64,initramfs-tools,zstd,systemd-sysv,systemd-resolved,dbus,udev,netplan.io
 packages=$packages,cloud-init,cloud-guest-utils,qemu-guest-agent,openssh-server,sudo
 packages=$packages,iproute2,procps,e2fsprogs,ca-certificates,python3,python3-apt,locales,less
-# What the baseline of the role `hardening` installs: guests reach no package index.
-packages=$packages,auditd,unattended-upgrades
 
 # Only what a virtual machine of QEMU needs to reach its disk: a large initrd takes seconds to unpack without KVM.
 # shellcheck disable=SC2016 # $1 is the hook's own
