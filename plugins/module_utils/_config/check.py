@@ -28,6 +28,7 @@ def check_layer(document: Document, layer: str, source: str, *, only: str | None
     if document.problems:
         return list(document.problems)
     found = [*_misplaced(document, layer, only), *_traps(document), *_references(document.data, ())]
+    found += _doubles(document.data)
     trapped = {problem.key for problem in found}
     found += [one for one in schema_problems(document.data, _relaxed()) if one.key not in trapped]
     return [_placed(problem, document, layer, source) for problem in found]
@@ -71,6 +72,23 @@ def _walk(value: Any, key: Key) -> Iterator[tuple[Key, Any]]:
             yield from _walk(inner, (*key, number))
 
 
+def _doubles(data: Any) -> Iterator[Problem]:
+    """Items of one name in one layer, of which one was forgotten. One that goes out may have a successor."""
+    for key, value in _walk(data, ()):
+        rule = list_rule(subschema(_without_markers(key)))
+        if not rule.startswith("by_key:") or not isinstance(value, list):
+            continue
+        name = rule.removeprefix("by_key:")
+        seen: dict[str, int] = {}
+        for number, item in enumerate(value):
+            identity = item.get(name) if isinstance(item, Mapping) and not item.get(REMOVE) else None
+            if isinstance(identity, str) and identity in seen:
+                again = f"{name} {identity} already stands in item {seen[identity]}"
+                yield _problem((*key, number), again, "Make one of the two.")
+            elif isinstance(identity, str):
+                seen[identity] = number
+
+
 # --- traps
 
 
@@ -86,6 +104,8 @@ def _traps(document: Document) -> Iterator[Problem]:
             yield _problem(key, f"YAML reads {shown} as an octal number", f'Quote it: "{shown}", or drop the zero.')
         elif BASE_60.fullmatch(text):
             yield _problem(key, f"YAML reads {shown} as a number of base 60", f'Quote it: "{shown}".')
+        elif wanted == "integer" and "." in text:
+            yield _problem(key, f"is {shown}; this has to be an integer", "Write it without a fraction.")
         elif wanted == "string" and text not in ("", "~", "null", "Null", "NULL"):
             read = "a boolean" if text.lower() in ("true", "false") else "a number"
             yield _problem(key, f"YAML reads {shown} as {read}, and this is text", f'Quote it: "{shown}".')

@@ -100,6 +100,11 @@ def without_secrets(value: Any, key: Key, needs: dict[str, str]) -> Any:
 
 def _needed(key: Key, needs: dict[str, str]) -> dict[str, str]:
     name = secret_name(key)
+    # Names of variables have fewer characters than keys.
+    number = 2
+    while name in needs.values():
+        name = f"{secret_name(key)}_{number}"
+        number += 1
     needs[show_key(key)] = name
     return {"ref": "env", "name": name}
 

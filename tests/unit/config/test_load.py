@@ -135,6 +135,11 @@ PROBLEMS = [
     ("proxmox: {api_password: {ref: env, name: 'a b'}}\n", "'a b' is no name of an environment variable."),
     ("proxmox: {api_port: {ref: env, name: P}}\n", "is a mapping; this has to be an integer."),
     ("proxmox: {api_password: 1234}\n", "YAML reads <secret> as a number"),
+    ("templates: {keep: 3.0}\n", "templates.keep: is 3.0; this has to be an integer. Write it without a fraction."),
+    (
+        "templates:\n  lines:\n    - {line: a}\n    - {line: a}\n",
+        "4: system layer: templates.lines[1]: line a already stands in item 0. Make one of the two.",
+    ),
     ("profile: ../x\n", "it has to fit the pattern"),
     ("profile: lab\n", "there is no profile lab. There is none yet."),
     (

@@ -158,6 +158,13 @@ def test_a_profile_of_an_older_release_is_taken_in(tmp_path: Path) -> None:
     assert read_profile(path).config == {"templates": {"keep": 4}}
 
 
+def test_each_secret_has_a_variable_of_its_own(tmp_path: Path) -> None:
+    text = "hardening: {ssh_settings: {A_TOKEN: one, A.TOKEN: two, A-TOKEN: three}}\n"
+    needs = export_profile(loaded(tmp_path, system=text), "x").needs
+    name = "HOMELAB_SECRET_HARDENING_SSH_SETTINGS_A_TOKEN"
+    assert sorted(needs.values()) == [name, f"{name}_2", f"{name}_3"]
+
+
 def test_names_that_lead_elsewhere_are_refused(tmp_path: Path) -> None:
     site = make_site(tmp_path)
     with pytest.raises(ConfigError, match="no name of a profile"):
