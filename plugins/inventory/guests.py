@@ -318,7 +318,9 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         if not self.get_option("filters"):
             return list(members)
         return [
-            member for member in members if self._passes("filters", source.variables(member), f"VM {member.guest.vmid}")
+            member
+            for member in members
+            if self._passes("filters", source.variables(member), f"guest {member.guest.vmid}")
         ]
 
     def _passes(self, option: str, variables: Variables, what: str) -> bool:

@@ -229,7 +229,7 @@ def test_filters_of_facts_come_after_them(server: Server, source: t.Any) -> None
 
 def test_an_expression_that_fails_is_false_or_an_error(source: t.Any) -> None:
     assert source(filters=["proxmox_colour == 'red'"]).hosts == []
-    with pytest.raises(AnsibleParserError, match="`filters`: .*proxmox_colour.* fails for VM 100"):
+    with pytest.raises(AnsibleParserError, match="`filters`: .*proxmox_colour.* fails for guest 100"):
         source(filters=["proxmox_colour == 'red'"], strict=True, include=[{"vmid": 100}])
 
 
