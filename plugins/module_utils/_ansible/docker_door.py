@@ -36,7 +36,7 @@ def _project(declared: Mapping[str, Any]) -> Project:
     parsed: Mapping[str, Any] | None = None
     text = unreadable = ""
     if isinstance(compose, Mapping):
-        parsed, text = compose, yaml_dump(compose, default_flow_style=False, sort_keys=False)
+        parsed, text = compose, str(yaml_dump(compose, default_flow_style=False, sort_keys=False))
     elif compose:
         text = str(compose).rstrip("\n") + "\n"
         parsed, unreadable = _parsed(text)

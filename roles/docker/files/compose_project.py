@@ -215,11 +215,13 @@ class Project:
             lines += ["  log: " + line for line in log.splitlines()]
         return lines
 
+    # Where both are forgotten, C(pending) goes first: with it alone a project would be taken for a new one.
+
     def settle(self):
         """What is in the folder is proven."""
         self.keep("proven.json", sorted(self.wanted))
-        self.forget("former.json")
         self.forget("pending")
+        self.forget("former.json")
 
     def back(self, why):
         """To the former files, or to nothing where there were none."""
@@ -229,8 +231,8 @@ class Project:
             if status:
                 raise Trouble(f"{why}\nIt is new, and taking it down failed too: {told}")
             self.drop(sorted(self.wanted, reverse=True))
-            self.forget("former.json")
             self.forget("pending")
+            self.forget("former.json")
             raise Trouble(f"{why}\nIt is new, and was taken down again; its volumes stay.")
         self.put(self.folder, former)
         self.drop(sorted(set(self.wanted) - set(former), reverse=True))
@@ -238,8 +240,8 @@ class Project:
         still = self.up()
         if still:
             raise Trouble(f"{why}\nThe former project is back, and is not healthy either: {still}")
-        self.forget("former.json")
         self.forget("pending")
+        self.forget("former.json")
         raise Trouble(f"{why}\nThe former project is back and healthy.")
 
     def present(self, check):

@@ -23,8 +23,8 @@ DAEMON_JSON = "/etc/docker/daemon.json"
 UNIT = "docker.service"
 # Seconds for a daemon that is tried.
 TRIAL = 60
-# Where a daemon lies, which is another place for one that is tried.
-PLACES = frozenset({"data-root", "exec-root", "pidfile", "hosts", "containerd"})
+# Where a daemon lies and listens, which is another place for one that is tried.
+PLACES = frozenset({"data-root", "exec-root", "pidfile", "hosts", "containerd", "metrics-addr"})
 # What needs plugins that only the real data has, or makes users: no trial can say anything of these.
 BESIDE = frozenset({"authorization-plugins", "userns-remap"})
 BUILT_IN = frozenset({"none", "local", "json-file", "journald", "syslog", "gelf", "fluentd"})
