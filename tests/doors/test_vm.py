@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.homelab.proxmox.plugins.module_utils._model.identity import State
 
 from tests.support.vms import GENERATION, LINE, NEWER, VmLab, add_line
-from tests.support.workbench import KEY, warnings_of
+from tests.support.workbench import KEY, Bench, warnings_of
 
 
 def clone_by_hand(lab: VmLab, newid: int = 120, name: str = "web1", **config: t.Any) -> t.Any:
@@ -463,3 +463,27 @@ def test_all_problems_of_a_fleet_are_told_together(lab: VmLab) -> None:
         assert text in result["msg"]
     assert "vms: w1 is declared twice" in lab.fleet({"name": "w1"}, {"name": "w1"})["msg"]
     assert lab.sent() == []
+
+
+# --- beside templates
+
+
+def test_clones_keep_their_generation_alive_and_trouble_no_run_of_their_line(bench: Bench) -> None:
+    """On LVM-thin, which forgets whose clone a volume is, the tags tell; VMs of ours are nobody's strangers."""
+    origin = bench.build().vmid
+    for name in ("web1", "web2"):
+        assert bench.call("vm", {"name": name, "line": LINE})["vm"]["template"] == origin
+    idle = bench.template()
+    assert (idle["changed"], idle["template"]["foreign"], warnings_of(idle)) == (False, [], [])
+    assert [entry for entry in bench.sent() if "/config" in entry] == [f"GET /nodes/pve1/qemu/{origin}/config"]
+    bench.later(hours=1)
+    renewed = bench.template(disk={"size": "10G"}, keep=1)
+    (kept,) = renewed["template"]["kept"]
+    assert kept["reason"] == "clones hang on it: 100, 101"
+    assert bench.state(origin) == "retired"
+    told = bench.call("vm", {"name": "web1", "line": LINE})
+    assert told["vm"]["newest"] == renewed["template"]["current"]["generation"]
+    pruned = bench.call("vm_template_prune", {"lines": [], "allow_no_lines": True}, check=True)
+    assert not pruned.get("failed"), pruned["msg"]
+    assert pruned["foreign"] == []
+    assert origin in [one["vmid"] for one in pruned["kept"]]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from .._model.cluster import FILE_STORAGES, Cluster, GuestRow, StorageRow
-from .._model.identity import TAG_GENERATION, Foreign, Identity, Role, State, read_identity, tag_value
+from .._model.identity import TAG_CLONE, TAG_GENERATION, Foreign, Identity, Role, State, read_identity, tag_value
 from .._model.prune import Named, PruneSurvey, tagged_lines
 from .._model.template import ForeignVm, Generation, Unfinished
 from .._model.vm_config import VmConfig
@@ -75,6 +75,7 @@ def _wanted(cluster: Cluster, named: Named, *, images: bool) -> list[GuestRow]:
         row
         for row in sorted(cluster.guests.values(), key=lambda row: row.vmid)
         if row.type == "qemu"
+        and TAG_CLONE not in row.tags
         and _is_online(cluster, row.node)
         and (tagged_lines(row.tags) or _STAMPED.fullmatch(row.name))
     ]

@@ -19,7 +19,7 @@ from .fleet import extrapolated
 CLONES = 100
 NAMES = [f"web-{number:03}" for number in range(CLONES)]
 BLOCK = "200-299"
-SAMPLE = (5, 20)
+SAMPLE = (10, 40)
 """Hosts of the peer; FULL=1 gives it all hundred."""
 FORKS = "20"
 LEAST = 15.0
