@@ -86,7 +86,7 @@ class Site:
         command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(inventory)]
         command += [f"homelab.proxmox.{playbook}", *arguments, "-e", json.dumps({"mark": str(self.mark), **extra})]
         environment = {**os.environ, "HOME": str(self.home)}
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600, check=False)
         for output in (done.stdout, done.stderr):
             assert PASSWORD not in output
             assert TOKEN_SECRET not in output

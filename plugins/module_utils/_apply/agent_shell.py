@@ -32,15 +32,18 @@ done
 exit 1
 """
 
+# What is sent is one file, and what comes back is one: each call of the agent costs a busy node a second.
 _START = """cd /
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
 export PATH HOME
 cat >{at}.start <<'END'
-cat {at}.command.* >{at}.command && cat {at}.input.* >{at}.input && rm -f {at}.command.* {at}.input.*
+cat {at}.part.* >{at}.sent && rm -f {at}.part.*
+head -c {length} {at}.sent >{at}.command && tail -c +{rest} {at}.sent >{at}.input && rm -f {at}.sent
 cd /root 2>/dev/null
 sh {at}.command <{at}.input >{at}.out 2>{at}.err
-echo $? >{at}.status.part
-mv {at}.status.part {at}.status
+echo $? $(wc -c <{at}.out) >{at}.ended
+cat {at}.ended {at}.out {at}.err >{at}.told.part
+mv {at}.told.part {at}.told
 END
 if [ -d /run/systemd/system ] && command -v systemd-run >/dev/null 2>&1; then
     exec systemd-run --quiet --collect --scope sh {at}.start </dev/null >/dev/null 2>&1
@@ -78,11 +81,14 @@ class AgentShell:
         """Run a command of the shell. Raises GuestFailed when its end cannot be told, and ProxmoxError."""
         self._number += 1
         at = f"{self._room()}/{self._number}"
-        self._lay(f"{command}\n".encode(), f"{at}.command")
-        self._lay(given, f"{at}.input")
-        ended = self._carry_out(_START.format(at=at))
-        status = self._status(f"{at}.status", ended)
-        return Output(status, self._file(f"{at}.out"), self._file(f"{at}.err"))
+        text = f"{command}\n".encode()
+        self._lay(text + given, f"{at}.part")
+        ended = self._carry_out(_START.format(at=at, length=len(text), rest=len(text) + 1))
+        line, _newline, said = self._told(f"{at}.told", ended).partition(b"\n")
+        status, length = (int(number) for number in line.split())
+        if len(said) < length:
+            raise GuestFailed(f"VM {self._vmid}: a command said {length} bytes, of which the agent gives 16 MiB")
+        return Output(status, said[:length], said[length:])
 
     def put(self, data: bytes, path: str) -> None:
         """Write a file, for its owner only. Raises GuestFailed."""
@@ -94,7 +100,7 @@ class AgentShell:
         while True:
             command = f"dd if={shlex.quote(path)} of={piece} bs=1M count={_PIECE} skip={len(whole) // 2**20}"
             self.run(command).check(f"reading {path} in VM {self._vmid}")
-            part = self._file(piece)
+            part = self._guest.read(piece) or b""
             whole += part
             if len(part) < _PIECE * 2**20:
                 return bytes(whole)
@@ -134,17 +140,14 @@ class AgentShell:
             return False
         return True
 
-    def _status(self, path: str, ended: bool) -> int:
-        """What the command ended with, out of a file: a restarted agent has forgotten its commands."""
+    def _told(self, path: str, ended: bool) -> bytes:
+        """What a command came to, out of a file: a restarted agent has forgotten its commands."""
         delay = _LOOK_EVERY
         while True:
             said = self._guest.read(path)
             if said:
-                return int(said)
+                return said
             if ended:
                 raise GuestFailed(f"VM {self._vmid}: a command was ended from outside")
             self._client.deadline.pause(delay, f"a command in VM {self._vmid}")
             delay = min(delay * 1.5, _LOOK_AT_MOST)
-
-    def _file(self, path: str) -> bytes:
-        return self._guest.read(path) or b""

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the homelab.proxmox contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A shell by way of the agent: the scripts really run, in a folder that stands for the guest's /run."""
+"""A shell by way of the agent: the scripts really run, with a folder of the test in place of the guest's /run."""
 
 from __future__ import annotations
 
@@ -56,15 +56,16 @@ class Agent:
         if action == "file-write":
             assert len(params["content"]) <= 61440
             assert params["encode"] == 0
-            data = base64.b64decode(params["content"]).replace(b"/run/homelab", f"{self.run}/homelab".encode())
-            (self.run / Path(params["file"]).relative_to("/run")).write_bytes(data)
+            Path(params["file"]).write_bytes(base64.b64decode(params["content"]))
             return None
         assert params["command"] == ["/bin/sh"]
         script = params["input-data"]
         assert script.isascii()
         assert len(script) <= 65536
         pid = len(self.ended) + 1
-        text = script.replace("/run", str(self.run))
+        text = script.replace("for base in /run /var/tmp", f"for base in {self.run}").replace(
+            "/run/systemd", "/nowhere"
+        )
         self.ended[pid] = subprocess.run(["sh"], input=text.encode(), capture_output=True, check=False)
         return {"pid": pid}
 
@@ -72,16 +73,15 @@ class Agent:
         action = path.rpartition("/")[2]
         self.calls.append((action, params))
         if action == "file-read":
-            file = self.run / Path(params["file"]).relative_to("/run")
+            file = Path(params["file"])
             if not file.exists():
                 self._refuse(Kind.NOT_FOUND, f"Agent error: failed to open file '{file}'")
             return {"content": file.read_bytes().decode("latin-1")}
         done = self.ended.pop(params["pid"], None)
         if done is None or self.forgetful:
             self._refuse(Kind.OTHER, "Agent error: Invalid parameter 'pid'")
-        # What the guest calls /run is elsewhere here.
-        out = done.stdout.decode("latin-1").replace(str(self.run), "/run")
-        return {"exited": 1, "exitcode": done.returncode, "out-data": out, "err-data": done.stderr.decode("latin-1")}
+        out, err = (said.decode("latin-1") for said in (done.stdout, done.stderr))
+        return {"exited": 1, "exitcode": done.returncode, "out-data": out, "err-data": err}
 
 
 @pytest.fixture
@@ -102,12 +102,18 @@ def test_status_output_and_errors_are_bytes(shell: AgentShell) -> None:
 def test_what_is_given_arrives_whole(shell: AgentShell, agent: Agent) -> None:
     data = bytes(range(256)) * 800
     assert shell.run("cat", data).out == data
-    assert len([1 for action, _params in agent.calls if action == "file-write"]) == 6
+    assert len([1 for action, _params in agent.calls if action == "file-write"]) == 5
 
 
 def test_a_command_may_be_long_and_not_ascii(shell: AgentShell) -> None:
     text = "ü" * 50000
     assert shell.run(f"printf %s '{text}'").out.decode() == text
+
+
+def test_what_went_out_and_what_went_wrong_are_told_apart(shell: AgentShell) -> None:
+    ended = shell.run("echo out; echo err >&2; printf 'no end'")
+    assert (ended.status, ended.out, ended.err) == (0, b"out\nno end", b"err\n")
+    assert (shell.run("true").out, shell.run("true").err) == (b"", b"")
 
 
 def test_nothing_that_is_sent_is_in_an_argument(shell: AgentShell, agent: Agent) -> None:
