@@ -12,8 +12,6 @@ import typing as t
 from collections.abc import Callable
 from pathlib import Path
 
-import yaml
-
 from .._config.backups import list_backups
 from .._config.change import Change, Site, base_name, carry_out
 from .._config.coerce import coerce_text
@@ -29,6 +27,13 @@ from .._config.tree import Said
 from .context import Context
 from .exits import Exit, Trouble
 from .files import write
+
+try:
+    import yaml
+except ImportError:
+    HAS_YAML = False
+else:
+    HAS_YAML = True
 
 Options = argparse.Namespace
 
@@ -57,7 +62,7 @@ def _get(context: Context, options: Options) -> int:
     shown = effective.shown(key)
     if options.json:
         print(json.dumps(shown, ensure_ascii=False, indent=1))
-    elif isinstance(shown, (dict, list)):
+    elif isinstance(shown, (dict, list)) and HAS_YAML:
         print(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, width=100), end="")
     else:
         print(str(shown).lower() if isinstance(shown, bool) else shown)

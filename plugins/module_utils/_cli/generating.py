@@ -11,13 +11,18 @@ import sys
 import typing as t
 from pathlib import Path
 
-import yaml
-
 from .._actions import awx, semaphore
 from .._actions.model import Registry
 from .._actions.page import page
 from .context import COLLECTIONS, Context
 from .exits import Exit, Trouble
+
+try:
+    import yaml
+except ImportError:
+    HAS_YAML = False
+else:
+    HAS_YAML = True
 
 APPLY = """\
 ---
@@ -61,6 +66,8 @@ APPLY = """\
 
 def generate(context: Context, options: argparse.Namespace) -> int:
     """Write files into a folder, which is made."""
+    if not HAS_YAML:
+        raise Trouble(Exit.INCOMPLETE, "this needs the Python library PyYAML")
     registry = context.registry
     files = {"awx": _awx, "semaphore": _semaphore, "docs": _docs}[options.what](registry)
     folder = Path(options.folder)
