@@ -342,8 +342,16 @@ def refusals(host: Machine) -> None:
     assert (strange.returncode, "not signed by anybody" in strange.stdout) == (3, True), strange.stdout
     # A release needs a network; and everything that stands in the way is said at once.
     host.shell("mkdir -p /root/release; tar -xzf /root/homelab/homelab-proxmox-*.tar.gz -C /root/release")
+    host.write("/tmp/other", "ID=fedora\nVERSION_ID=42\nPRETTY_NAME='Fedora 42'\n")
+    host.shell("mount --bind /tmp/other /usr/lib/os-release; mount -t tmpfs -o size=10m none /opt")
     lonely = host.call("/root/release/bootstrap.sh", "--yes", "--python", "/bin/true")
+    host.shell("umount /opt /usr/lib/os-release")
     assert lonely.returncode == 3
-    assert "there is no way to a network" in lonely.stdout
-    assert "--python /bin/true does not run" in lonely.stdout
+    for words in (
+        "Fedora 42 is not known to work. Take a host with Debian 12 or 13",
+        "--python /bin/true does not run. Name the path",
+        "/opt has 10 MiB free, and 600 are needed",
+        "there is no way to a network",
+    ):
+        assert words in lonely.stdout, lonely.stdout
     host.shell("rm -rf /root/spoiled /root/release")
