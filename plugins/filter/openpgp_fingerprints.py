@@ -54,7 +54,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ..module_utils._images.errors import KeyUnreadable
+from ..module_utils._images.errors import ImageError
 from ..module_utils._images.keys import read_key
 
 
@@ -62,7 +62,7 @@ def openpgp_fingerprints(content: str, source: str = "the key") -> list[str]:
     """Fingerprints of the primary keys. Raises AnsibleFilterError."""
     try:
         return list(read_key(base64.b64decode(content), source=source).fingerprints)
-    except KeyUnreadable as error:
+    except ImageError as error:
         raise AnsibleFilterError(str(error)) from error
 
 
