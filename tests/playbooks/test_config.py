@@ -137,6 +137,16 @@ def test_what_was_said_reaches_hosts_and_everything_in_ansible_wins(site: Site) 
         "quoted": "plain-secret-2",
         "runs": "nothing",
     }
+    # The group_vars/all of a second inventory wins too, also where variables are read when the inventory is.
+    site.write("second/hosts.yml", "lab: {hosts: {one: {}}}\n")
+    site.write("second/group_vars/all.yml", "templates_keep: 22\n")
+    both = ("-i", str(site.folder / "second"), "-i", str(site.inventory))
+    found = site.shown(*both, ANSIBLE_RUN_VARS_PLUGINS="start", **opened)
+    assert {name: found[name] for name in ("keep", "workers", "password")} == {
+        "keep": 22,
+        "workers": 11,
+        "password": "from-the-environment",
+    }
     # Without an inventory's folder, over extra variables, and with a text from the vault.
     text = VaultLib([("default", secret)]).encrypt("a text", secret).decode()
     site.configure(yaml.safe_dump({"proxmox": {"api_token_secret": {"ref": "vault", "text": text}}}))

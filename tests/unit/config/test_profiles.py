@@ -209,7 +209,7 @@ LAYER = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(system=LAYER, user=LAYER)
 def test_any_export_comes_to_the_same_elsewhere(tmp_path: Path, system: dict[str, Any], user: dict[str, Any]) -> None:
     here = loaded(tmp_path / "here", system=dump(system), user=dump(user))
