@@ -313,6 +313,22 @@ def test_adopt_takes_a_vm_over_with_everything_that_is_declared(lab: VmLab) -> N
     lab.settled(adopt=True, memory=1024)
 
 
+def test_what_is_adopted_keeps_its_password_and_has_to_have_room_for_the_block(lab: VmLab) -> None:
+    vm = lab.cluster.add_vm(130, "web1", config={"cipassword": "$5$old", "description": "x" * 8150})
+    refused = lab.vm(adopt=True, cipassword="correct-horse-7")
+    assert "description='xxxxxxxxxxxxxxxxxxxx…': the description has 8150 characters" in refused["msg"]
+    vm.config["description"] = "short"
+    assert lab.vm(adopt=True, cipassword="correct-horse-7")["changed"] is True
+    assert vm.config["cipassword"] == "$5$old"
+
+
+def test_a_configuration_that_cannot_be_understood_is_refused_and_listed(lab: VmLab) -> None:
+    lab.make().config["net0"] = "virtio=no-mac,bridge=vmbr0"
+    refused = lab.vm(net=[{"bridge": "vmbr0"}])
+    assert "its configuration, or that of its template, cannot be understood: net" in refused["msg"]
+    assert lab.call("vm_info", {})["vms"][0]["macs"] == {}
+
+
 def test_a_clone_by_hand_that_is_adopted_knows_its_line(lab: VmLab) -> None:
     clone_by_hand(lab)
     result = lab.vm(adopt=True)

@@ -76,6 +76,16 @@ def test_many_are_waited_for_at_once_within_one_time(lab: VmLab) -> None:
     lab.assert_whole(*(f"w{number}" for number in range(6)))
 
 
+def test_those_that_came_through_are_waited_for_beside_one_that_failed(lab: VmLab) -> None:
+    lab.cluster.faults.add("fail_task", "POST", "/9000/clone$", nth=2, exitstatus="clone failed: out of luck")
+    guests(lab, lambda vm, guest: setattr(guest, "refusals", 10_000 if vm.vmid == 102 else 0))
+    wanted = [{"name": f"w{number}", "started": True, "wait_for": "agent", "wait_timeout": 60} for number in range(3)]
+    result = lab.fleet(*wanted, workers=1)
+    assert sorted(one["track"] for one in result["failures"]) == ["w1", "w2"]
+    assert [vm["address"] for vm in result["vms"]] == ["10.0.0.100", None, None]
+    assert result["summary"]["failed"] == ["w1", "w2"]
+
+
 def test_an_agent_without_an_address_is_given_a_while_and_then_warned_of(lab: VmLab) -> None:
     guests(lab, lambda _vm, guest: guest.interfaces.append(interface("lo", "0", "127.0.0.1")))
     result = lab.vm(started=True, wait_for="agent")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from ansible.module_utils.basic import AnsibleModule
@@ -43,7 +43,7 @@ def run_vm(module: AnsibleModule) -> t.NoReturn:
         desired=lambda params: Fleet(vms=(desired_vm(params),)),
         read=read_fleet,
         plan=plan_fleet,
-        apply=lambda client, fleet, plan: apply_vms(client, plan, fleet.limits),
+        apply=apply_fleet,
         settle=settle,
         result=_single,
     )
@@ -57,6 +57,23 @@ def read_fleet(client: Client, fleet: Fleet) -> VmSurvey:
 def plan_fleet(fleet: Fleet, survey: VmSurvey) -> Plan:
     now = datetime.now(UTC)
     return plan_vms(fleet.vms, survey, VmRun(id=run_id(), now=now, builder=BUILDER, max_deletions=fleet.max_deletions))
+
+
+def apply_fleet(client: Client, fleet: Fleet, plan: Plan) -> Outcome:
+    """Carry the plan out. Where work on a VM failed, the others are waited for all the same."""
+    try:
+        return apply_vms(client, plan, fleet.limits)
+    except PartlyFailed as failure:
+        if failure.stale:
+            raise
+        rest = replace(fleet, vms=tuple(vm for vm in fleet.vms if vm.name not in failure.failures))
+        try:
+            failure.outcome = settle(client, rest, plan, failure.outcome)
+        except PartlyFailed as more:
+            both = PartlyFailed({**failure.failures, **more.failures}, done=failure.done, outcome=more.outcome)
+            both.plan = plan
+            raise both from more
+        raise
 
 
 def settle(client: Client, fleet: Fleet, plan: Plan, outcome: Outcome) -> Outcome:

@@ -11,12 +11,11 @@ from collections.abc import Mapping
 from ansible.module_utils.basic import AnsibleModule
 
 from .._apply.scheduler import Limits
-from .._apply.vms import apply_vms
 from .._model.vm import Vm, VmSurvey
 from .._plan.plan import OptionProblems, Plan
 from .._plan.vm_views import summarise
 from .run import Door, run
-from .vm_door import Fleet, plan_fleet, read_fleet, settle
+from .vm_door import Fleet, apply_fleet, plan_fleet, read_fleet, settle
 from .vm_options import desired_vm
 from .vm_spec import vm_options
 
@@ -47,7 +46,7 @@ def run_vm_fleet(module: AnsibleModule) -> t.NoReturn:
         desired=desired_vms,
         read=read_fleet,
         plan=plan_fleet,
-        apply=lambda client, fleet, plan: apply_vms(client, plan, fleet.limits),
+        apply=apply_fleet,
         settle=settle,
         result=_summary,
         partial=True,

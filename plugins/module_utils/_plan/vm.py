@@ -16,6 +16,7 @@ from typing import Any
 
 from .._model.identity import Identity, Role, describe, human_text
 from .._model.net import Net
+from .._model.property_string import PropertyStringError
 from .._model.vm import FoundVm, Source, Vm, VmSurvey
 from .._model.vm_config import VmConfig
 from .draft import Draft
@@ -91,8 +92,13 @@ def plan_vms(vms: Sequence[Vm], survey: VmSurvey, run: VmRun) -> Plan:
     conflicts = twice(vms)
     for vm in vms:
         draft = planning.drafts[vm.name] = Draft(refusals=conflicts.get(vm.name, []))
-        if not draft.refusals:
+        if draft.refusals:
+            continue
+        try:
             _plan_vm(_Task(vm, draft, planning))
+        except PropertyStringError as error:
+            reason = f"its configuration, or that of its template, cannot be understood: {error}"
+            draft.refusals.append(refusal(vm, "name", vm.name, reason, "Mend it by hand first"))
     return _whole(vms, planning)
 
 

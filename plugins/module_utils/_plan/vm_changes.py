@@ -52,7 +52,9 @@ def vm_changes(vm: Vm, identity: Identity, config: VmConfig) -> VmChanges:
     found.delete = tuple(sorted(key for key in vm.clears if config.text(key) is not None))
     for key in found.delete:
         found.differs(key, config.text(key), None)
-    if vm.password is not None and (vm.password.always or is_raw(config) or "cipassword" not in config.raw):
+    # Of a VM that is taken over the tags tell nothing.
+    fresh = is_raw(config) and read_identity(identity.vmid, config.description) == identity
+    if vm.password is not None and (vm.password.always or fresh or "cipassword" not in config.raw):
         found.password = True
         found.before["cipassword"], found.after["cipassword"] = password_sides(config)
     return found
@@ -111,7 +113,10 @@ def _identity(vm: Vm, identity: Identity, config: VmConfig, found: VmChanges) ->
     shown = human_text(config.description)
     human = human_text(vm.description) if vm.description is not None else shown
     if shown != human or read_identity(identity.vmid, config.description) != identity:
-        found.changes["description"] = describe(human, identity)
+        try:
+            found.changes["description"] = describe(human, identity)
+        except ValueError as error:
+            found.refusals.append(_refusal(vm, "description", f"{human[:20]}…", str(error), "Shorten it"))
     if shown != human:
         found.differs("description", shown, human)
 

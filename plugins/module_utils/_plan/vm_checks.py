@@ -111,7 +111,8 @@ def pool_refusals(vm: Vm, survey: VmSurvey) -> Iterator[Refusal]:
     # Without Pool.Audit a pool is not listed, and yet VMs can be made in it.
     seen = bool(pool) and Permissions(survey.permissions).has(f"/pool/{pool}", "Pool.Audit")
     if pool and pool not in survey.cluster.pools and (seen or not survey.permissions):
-        yield refusal(vm, "pool", pool, "there is no such pool", f"Run on a node: pveum pool add {pool}")
+        reason = "there is no such pool" if seen else "there is no such pool, or it may not be seen (Pool.Audit)"
+        yield refusal(vm, "pool", pool, reason, f"Run on a node: pveum pool add {pool}")
 
 
 def inherited_addresses(vm: Vm, source: Source, config: VmConfig) -> Iterator[Refusal]:

@@ -10,6 +10,8 @@ from typing import Any
 
 from .._model.cluster import Cluster
 from .._model.identity import TAG_CLONE, TAG_GENERATION, TAG_LINE, Identity, State, tag_value, tagged_state
+from .._model.property_string import PropertyStringError
+from .._model.tags import parse_tags
 from .._model.vm import FoundVm, Vm
 from .._model.vm_config import VmConfig
 from .plan import Plan
@@ -48,10 +50,15 @@ def identity_view(identity: Identity | None) -> dict[str, Any]:
 
 def config_view(config: VmConfig) -> dict[str, Any]:
     """What the configuration tells a play: MAC addresses, and fixed addresses of cloud-init."""
-    fixed = [text for address in config.ipconfigs().values() for text in static_addresses(address)]
+    try:
+        fixed = [text for address in config.ipconfigs().values() for text in static_addresses(address)]
+        macs = {key: net.macaddr for key, net in config.nets().items() if net.macaddr}
+    except PropertyStringError:
+        # One odd VM must not spoil a list.
+        fixed, macs = [], {}
     return {
-        "macs": {key: net.macaddr for key, net in config.nets().items() if net.macaddr},
-        "tags": sorted(config.tags.as_set()),
+        "macs": macs,
+        "tags": sorted(tag.lower() for tag in parse_tags(config.text("tags") or "")),
         "address": fixed[0] if fixed else None,
         "addresses": fixed,
     }

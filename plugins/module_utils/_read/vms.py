@@ -143,7 +143,7 @@ def _side_by_side(items: Sequence[T], call: Callable[[T], R]) -> list[R]:
 
 def _named(reader: Reader, cluster: Cluster, vms: Sequence[Vm], pause: Pause) -> tuple[Cluster, tuple[str, ...]]:
     """The cluster with names and states as they are where they matter, and what was noticed."""
-    names = {vm.name for vm in vms if vm.started is not None or vm.absent or vm.replace}
+    names = {vm.name for vm in vms if vm.started is not None or vm.absent or vm.replace or vm.reboot}
     fixed = {vm.place.vmid for vm in vms if vm.name in names}
     asked = {
         row.node
