@@ -27,6 +27,7 @@ from .._config.tree import Said
 from .context import Context
 from .exits import Exit, Trouble
 from .files import write
+from .speech import err, out
 
 try:
     import yaml
@@ -54,32 +55,32 @@ def site_of(context: Context) -> Site:
 def _get(context: Context, options: Options) -> int:
     effective = context.effective
     for problem in effective.problems:
-        print(f"homelab: {problem}", file=sys.stderr)
+        err(f"homelab: {problem}")
     key = known(options.key) if options.key else ()
     if key and effective.value(key) is UNSET:
-        print(f"{show_key(key)} is not set and has no default", file=sys.stderr)
+        err(f"{show_key(key)} is not set and has no default")
         return Exit.FAILED
     shown = effective.shown(key)
     if options.json:
-        print(json.dumps(shown, ensure_ascii=False, indent=1))
+        out(json.dumps(shown, ensure_ascii=False, indent=1))
     elif isinstance(shown, (dict, list)) and HAS_YAML:
-        print(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, width=100), end="")
+        out(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, width=100), end="")
     else:
-        print(str(shown).lower() if isinstance(shown, bool) else shown)
+        out(str(shown).lower() if isinstance(shown, bool) else shown)
     return Exit.CONFIGURATION if effective.problems else Exit.OK
 
 
 def _explain(context: Context, options: Options) -> int:
     said = context.effective.explain(options.key)
     if options.json:
-        print(json.dumps([_said(one) for one in said], ensure_ascii=False, indent=1))
+        out(json.dumps([_said(one) for one in said], ensure_ascii=False, indent=1))
         return Exit.OK
     for one in said:
         place = f"{one.source}:{one.line}" if one.line is not None else one.source
         value = "(taken away)" if one.removes else json.dumps(one.value, ensure_ascii=False)
-        print(f"{one.layer:<12} {place}\n             {value}")
+        out(f"{one.layer:<12} {place}\n             {value}")
     if not said:
-        print(f"nothing says anything of {options.key}")
+        out(f"nothing says anything of {options.key}")
     return Exit.OK
 
 
@@ -97,9 +98,9 @@ def _validate(context: Context, options: Options) -> int:
     effective = context.effective
     texts = [str(problem) for problem in effective.problems]
     if options.json:
-        print(json.dumps({"ok": not texts, "problems": texts, "notes": list(effective.notes)}, indent=1))
+        out(json.dumps({"ok": not texts, "problems": texts, "notes": list(effective.notes)}, indent=1))
     else:
-        print("\n".join([*texts, *effective.notes]) or "The configuration is in order.")
+        out("\n".join([*texts, *effective.notes]) or "The configuration is in order.")
     return Exit.CONFIGURATION if texts else Exit.OK
 
 
@@ -154,12 +155,12 @@ def _apply(context: Context, options: Options, decide: Callable[[], Change]) -> 
     change = decide()
     if change.problems:
         raise ConfigError(change.problems)
-    print("\n".join(difference(change)) or "Nothing to do.")
+    out("\n".join(difference(change)) or "Nothing to do.")
     if not options.check and change.texts:
         base = base_name(getattr(options, "layer", "system"))
         _done, backup = carry_out(site_of(context), base, decide)
         if backup is not None:
-            print(f"Written. What was there is in the backup {backup.id}.")
+            out(f"Written. What was there is in the backup {backup.id}.")
     return Exit.OK
 
 
@@ -175,11 +176,11 @@ def _export(context: Context, options: Options) -> int:
     export = export_profile(context.effective, options.name)
     if options.output:
         write(Path(options.output), export.text)
-        print(f"{options.output}: {export.digest}")
+        out(f"{options.output}: {export.digest}")
     else:
-        print(export.text, end="")
+        out(export.text, end="")
     for key, variable in export.needs.items():
-        print(f"{key} is a secret: the other site has to set {variable}", file=sys.stderr)
+        err(f"{key} is a secret: the other site has to set {variable}")
     return Exit.OK
 
 
@@ -196,13 +197,13 @@ def _import(context: Context, options: Options) -> int:
 
         status = _apply(context, options, decide_conf)
         for one in skipped:
-            print(f"left out: {one}", file=sys.stderr)
+            err(f"left out: {one}")
         return status
     if len(files) != 1:
         raise Trouble(Exit.USAGE, "import takes one exported profile, or files that end in .conf")
     profile = read_profile(files[0])
     for key, variable in profile.needs.items():
-        print(f"{key} is a secret: set {variable} here", file=sys.stderr)
+        err(f"{key} is a secret: set {variable} here")
     options.layer = "system"
     return _apply(context, options, lambda: import_profile(site, profile, name=options.name, activate=options.activate))
 
@@ -211,10 +212,10 @@ def _backup(context: Context, options: Options) -> int:
     site, base = site_of(context), base_name(options.layer)
     if options.list:
         for one in list_backups(site.base(base)):
-            print(f"{one.id}  {one.reason}  ({', '.join(sorted(one.files))})")
+            out(f"{one.id}  {one.reason}  ({', '.join(sorted(one.files))})")
         return Exit.OK
     backup, made = back_up_all(site, base, "asked for")
-    print(f"{backup.id}: {'made' if made else 'holds just what is there'}")
+    out(f"{backup.id}: {'made' if made else 'holds just what is there'}")
     return Exit.OK
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import typing as t
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from .._actions.model import Registry
 from .._actions.page import page
 from .context import COLLECTIONS, Context
 from .exits import Exit, Trouble
+from .speech import err, out
 
 try:
     import yaml
@@ -80,8 +80,8 @@ def generate(context: Context, options: argparse.Namespace) -> int:
         raise Trouble(Exit.FAILED, f"{error.filename}: {error.strerror}") from None
     left_out = [action.id for action in registry if not awx.is_portable(action)]
     if left_out and options.what != "docs":
-        print(f"Left out, because their playbooks are files of this machine: {', '.join(left_out)}", file=sys.stderr)
-    print("\n".join(str(folder / name) for name in files))
+        err(f"Left out, because their playbooks are files of this machine: {', '.join(left_out)}")
+    out("\n".join(str(folder / name) for name in files))
     return Exit.OK
 
 

@@ -15,6 +15,7 @@ from .._actions.values import text, wanted
 from .context import Context
 from .exits import Exit
 from .running import invocation_of
+from .speech import out
 
 _MARKS = {Danger.NONE: " ", Danger.CHANGES: "*", Danger.DESTRUCTIVE: "!"}
 
@@ -22,14 +23,14 @@ _MARKS = {Danger.NONE: " ", Danger.CHANGES: "*", Danger.DESTRUCTIVE: "!"}
 def list_actions(context: Context, options: argparse.Namespace) -> int:
     """All actions, by group."""
     if options.json:
-        print(json.dumps([describe(action) for action in context.registry], ensure_ascii=False, indent=1))
+        out(json.dumps([describe(action) for action in context.registry], ensure_ascii=False, indent=1))
         return Exit.OK
     for group in context.registry.groups:
         if actions := context.registry.of_group(group.id):
-            print(group.title)
+            out(group.title)
             for action in actions:
-                print(f"  {action.id:<24} {_MARKS[action.danger]} {action.title}")
-    print("\n* changes things   ! destructive, has to be confirmed")
+                out(f"  {action.id:<24} {_MARKS[action.danger]} {action.title}")
+    out("\n* changes things   ! destructive, has to be confirmed")
     return Exit.OK
 
 
@@ -42,20 +43,20 @@ def show(context: Context, options: argparse.Namespace) -> int:
         else None
     )
     if options.json:
-        print(json.dumps({**describe(action), "invocation": would}, ensure_ascii=False, indent=1))
+        out(json.dumps({**describe(action), "invocation": would}, ensure_ascii=False, indent=1))
         return Exit.OK
-    print(f"{action.id}: {action.title}\n{action.help}\n")
-    print(f"playbook  {action.playbook}\ntarget    {action.target}\ndanger    {action.danger.value}")
-    print(f"takes     about {action.minutes:g} min")
+    out(f"{action.id}: {action.title}\n{action.help}\n")
+    out(f"playbook  {action.playbook}\ntarget    {action.target}\ndanger    {action.danger.value}")
+    out(f"takes     about {action.minutes:g} min")
     for one in action.parameters:
         marks = "".join(f", {mark}" for mark, on in (("needed", one.required), ("secret", one.secret)) if on)
         default = one.schema.get("default")
         marks += f", default {text(default)}" if default not in (None, "", []) and not one.secret else ""
-        print(f"\n  {one.name}  {one.title}{marks}\n      {wanted(one.schema)}")
+        out(f"\n  {one.name}  {one.title}{marks}\n      {wanted(one.schema)}")
         if one.help:
-            print(f"      {one.help}")
+            out(f"      {one.help}")
     if would is not None:
-        print(f"\nwould run\n{json.dumps(would, ensure_ascii=False, indent=1)}")
+        out(f"\nwould run\n{json.dumps(would, ensure_ascii=False, indent=1)}")
     return Exit.OK
 
 

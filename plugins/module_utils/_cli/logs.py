@@ -16,6 +16,7 @@ from .context import Context
 from .exits import Exit, Trouble
 from .progress import plain
 from .runs import Run
+from .speech import out
 
 SHOWN = 20
 
@@ -31,10 +32,10 @@ def logs(context: Context, options: argparse.Namespace) -> int:
         raise Trouble(Exit.USAGE, f"there is no run {options.run!r}. homelab logs lists them")
     if options.json:
         for line in runs.log_lines(found[0]):
-            print(json.dumps(line, ensure_ascii=False))
+            out(json.dumps(line, ensure_ascii=False))
         return Exit.OK
-    print("\n".join(head(found[0])))
-    follow(found[0]) if options.follow else print(output(found[0]), end="")
+    out("\n".join(head(found[0])))
+    follow(found[0]) if options.follow else out(output(found[0]), end="")
     return Exit.OK
 
 
@@ -42,12 +43,12 @@ def table(found: list[Run], as_json: bool) -> None:
     """One line for each run."""
     facts = [run.read() for run in found]
     if as_json:
-        print(json.dumps(facts, ensure_ascii=False, indent=1))
+        out(json.dumps(facts, ensure_ascii=False, indent=1))
         return
     for one in facts:
-        print("  ".join(row(one)).rstrip())
+        out("  ".join(row(one)).rstrip())
     if not facts:
-        print("No run yet. homelab list shows what can be run.")
+        out("No run yet. homelab list shows what can be run.")
 
 
 def row(facts: t.Mapping[str, t.Any]) -> tuple[str, ...]:
@@ -92,7 +93,7 @@ def follow(run: Run, every: float = 0.3) -> None:
     while not over:
         over = run.read().get("status") != runs.RUNNING
         text = output(run)
-        print(text[shown:], end="", flush=True)
+        out(text[shown:], end="")
         shown = len(text)
         if not over:
             time.sleep(every)

@@ -16,6 +16,7 @@ from . import commands
 from .arguments import parser
 from .context import Context, make
 from .exits import Exit, Trouble
+from .speech import err
 
 _STATUSES = {
     ActionError: Exit.USAGE,
@@ -30,12 +31,12 @@ def main(argv: Sequence[str]) -> int:
         options = parser().parse_args(argv)
     except SystemExit as end:
         # argparse has said it all.
-        return Exit.USAGE if end.code else Exit.OK
+        return Exit.OK if end.code in (0, None) else Exit.USAGE
     try:
         return commands.COMMANDS[options.command](_context(options), options)
     except (ActionError, ConfigError, Trouble, KeyboardInterrupt) as error:
         status = error.status if isinstance(error, Trouble) else _STATUSES[type(error)]
-        print(f"homelab: {str(error) or 'ended by the keyboard'}", file=sys.stderr)
+        err(f"homelab: {str(error) or 'ended by the keyboard'}")
         return status
     except BrokenPipeError:
         # Whoever read the output has gone; nothing that is flushed at the end may complain.

@@ -22,6 +22,7 @@ from .context import Context
 from .engine import Ended, execute
 from .exits import Exit, Trouble
 from .processes import lives, send
+from .speech import err, out
 
 CANCEL_PATIENCE = 60.0
 """Seconds: more than all steps of a cancellation together."""
@@ -31,10 +32,10 @@ def run(context: Context, options: argparse.Namespace) -> int:
     """Run an action to its end."""
     invocation = invocation_of(context, options)
     confirm(context, invocation, options.yes)
-    ended = execute(context, invocation, lambda line: print(line, file=sys.stderr, flush=True))
+    ended = execute(context, invocation, err)
     if options.json:
-        print(json.dumps(ended.run.read(), ensure_ascii=False, indent=1))
-    print(summary(invocation.action, ended), file=sys.stderr)
+        out(json.dumps(ended.run.read(), ensure_ascii=False, indent=1))
+    err(summary(invocation.action, ended))
     return ended.status
 
 
@@ -89,7 +90,7 @@ def confirm(context: Context, invocation: Invocation, yes: bool) -> None:
         raise Trouble(
             Exit.UNCONFIRMED, f"{action.id} is destructive, and nobody can be asked here. Give --yes, or --check first"
         )
-    print(f"{action.title}: {action.help}\nThis cannot be undone. Type {action.id} to go on: ", end="", file=sys.stderr)
+    err(f"{action.title}: {action.help}\nThis cannot be undone. Type {action.id} to go on: ", end="")
     sys.stderr.flush()
     if sys.stdin.readline().strip() != action.id:
         raise Trouble(Exit.UNCONFIRMED, "not confirmed; nothing was done")
@@ -118,7 +119,7 @@ def cancel(context: Context, options: argparse.Namespace) -> int:
     if run_status in (runs.RUNNING, runs.LOST):
         run_.update(status=runs.CANCELED, end=datetime.now(UTC).isoformat(timespec="seconds"), ansible=None)
         run_status = runs.CANCELED
-    print(f"{run_.id}: {run_status}")
+    out(f"{run_.id}: {run_status}")
     return Exit.OK
 
 
@@ -137,7 +138,7 @@ def _running(context: Context, said: str | None) -> runs.Run:
 
 def _end_orphan(pid: int) -> None:
     """The ansible-playbook of a run that was killed."""
-    canceler = Canceler(lambda line: print(line, file=sys.stderr))
+    canceler = Canceler(err)
     canceler.ask("its run is gone")
     canceler.work(lambda: [pid])
     while not canceler.is_over:

@@ -20,6 +20,7 @@ from .context import Context
 from .exits import Exit
 from .logs import row
 from .runs import Run
+from .speech import out
 
 STALE_HOURS = 36
 """After that, what a run found is marked old."""
@@ -30,9 +31,9 @@ def status(context: Context, options: argparse.Namespace) -> int:
     """Print it. The exit status is 1 where something is known to be out of order."""
     found = collect(context, datetime.now(UTC))
     if options.json:
-        print(json.dumps(found, ensure_ascii=False, indent=1))
+        out(json.dumps(found, ensure_ascii=False, indent=1))
     else:
-        print("\n".join(lines(found)))
+        out("\n".join(lines(found)))
     return Exit.OK if found["ok"] else Exit.FAILED
 
 

@@ -43,11 +43,13 @@ class ActionPage:
             elif chosen == LIMIT:
                 self._ask_limit()
             else:
-                parameter = self._action.parameter(chosen.partition(":")[2])
-                assert parameter is not None
-                value = edit(self._front, parameter, self._values.get(parameter.name, ""))
-                if value is not None:
-                    self._values[parameter.name] = value
+                self._set(chosen.partition(":")[2])
+
+    def _set(self, name: str) -> None:
+        parameter = self._action.parameter(name)
+        value = None if parameter is None else edit(self._front, parameter, self._values.get(name, ""))
+        if value is not None:
+            self._values[name] = value
 
     def _items(self) -> list[Item]:
         modes = [Item("r", _MODES[RUN], RUN)]

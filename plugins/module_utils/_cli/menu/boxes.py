@@ -105,9 +105,9 @@ class Boxes:
         try:
             yield _Gauge(process, width)
         finally:
-            assert process.stdin is not None
-            with suppress(BrokenPipeError):
-                process.stdin.close()
+            if process.stdin is not None:
+                with suppress(BrokenPipeError):
+                    process.stdin.close()
             process.wait()
             termios.tcsetattr(0, termios.TCSANOW, before)
 
@@ -159,13 +159,12 @@ class _Gauge:
     def update(self, percent: int, text: str) -> None:
         _let_interrupt()
         shown = text[: self._width - 8] or " "
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(f"XXX\n{percent}\n{shown}\nXXX\n")
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            # It was ended from outside; the work goes on.
-            return
+        stream = self._process.stdin
+        # Where it was ended from outside, the work goes on.
+        with suppress(BrokenPipeError):
+            if stream is not None:
+                stream.write(f"XXX\n{percent}\n{shown}\nXXX\n")
+                stream.flush()
 
 
 def _ignore_interrupts() -> None:

@@ -12,6 +12,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
+from ..speech import out
 from .screens import Item, Meter
 
 PAGE = 20
@@ -33,7 +34,7 @@ class Plain:
             found = _meant(items, said)
             if found is not None:
                 return found.value
-            print(f"There is no {said!r} here.")
+            out(f"There is no {said!r} here.")
 
     def pick(self, title: str, text: str, items: Sequence[Item], chosen: Iterable[str]) -> list[str] | None:
         on = set(chosen)
@@ -47,7 +48,7 @@ class Plain:
             wanted = [] if said == "-" else [_meant(items, part.strip()) for part in said.split(",")]
             if all(one is not None for one in wanted):
                 return [one.value for one in wanted if one is not None]
-            print(f"Not all of {said!r} are there.")
+            out(f"Not all of {said!r} are there.")
 
     def ask(self, title: str, text: str, value: str = "", *, secret: bool = False) -> str | None:
         self._head(title, text)
@@ -65,7 +66,7 @@ class Plain:
         self._head(title, "")
         lines = [part for line in text.splitlines() for part in textwrap.wrap(line, self._width()) or [""]]
         for number, line in enumerate(lines, 1):
-            print(line)
+            out(line)
             if number % PAGE == 0 and number < len(lines) and self._line("Enter for more, q for back: ") == "q":
                 return
         self._line("Enter to go on: ")
@@ -76,13 +77,13 @@ class Plain:
         yield _Lines()
 
     def _head(self, title: str, text: str) -> None:
-        print(f"\n=== {title} ===")
+        out(f"\n=== {title} ===")
         for line in text.splitlines():
-            print(textwrap.fill(line, self._width()))
+            out(textwrap.fill(line, self._width()))
 
     def _list(self, lines: Sequence[str]) -> None:
         for number, line in enumerate(lines, 1):
-            print(line[: self._width()])
+            out(line[: self._width()])
             if number % PAGE == 0 and number < len(lines) and self._line("Enter for more, q to choose: ") == "q":
                 return
 
@@ -92,7 +93,7 @@ class Plain:
 
     @staticmethod
     def _line(prompt: str) -> str:
-        print(prompt, end="", flush=True)
+        out(prompt, end="")
         said = sys.stdin.readline()
         if not said:
             # The terminal is gone; nobody can go back from anywhere.
@@ -110,7 +111,7 @@ class _Lines:
     def update(self, percent: int, text: str) -> None:
         if text != self._last:
             self._last = text
-            print(f"{percent:>3} %  {text.strip()}", flush=True)
+            out(f"{percent:>3} %  {text.strip()}")
 
 
 def _meant(items: Sequence[Item], said: str) -> Item | None:
