@@ -14,7 +14,7 @@ from typing import Any
 
 from .documents import BASE_60, BOOLEAN_WORD, OCTAL, REMOVE, REPLACE, Document
 from .keys import Key, show_key
-from .problems import ConfigError, Problem, did_you_mean
+from .problems import Problem, did_you_mean
 from .schema import HEAD, SCHEMA, Schema, is_known, key_of, list_rule, member, subschema
 from .secrets import HIDDEN, is_reference, is_secret, reference_problem
 
@@ -138,7 +138,8 @@ def schema_problems(value: Any, schema: Schema) -> Iterator[Problem]:
     try:
         validators = importlib.import_module("jsonschema")
     except ImportError:
-        raise ConfigError([Problem(message="checking it needs the Python library jsonschema")]) from None
+        yield Problem(message="checking it needs the Python library jsonschema", suggestion="Install it.")
+        return
     validator = validators.Draft202012Validator(schema)
     errors = validator.iter_errors(_bare(value, schema))
     for error in sorted(errors, key=lambda one: [str(part) for part in one.absolute_path]):

@@ -68,7 +68,13 @@ def read_text(path: Path, layer: str) -> str | None:
 
 def parse(text: str, source: str, layer: str = "") -> Document:
     """The document in C(text), which has to be a mapping. Its problems are in it; then it has no data."""
-    yaml = _yaml(source, layer)
+    try:
+        yaml = importlib.import_module("yaml")
+    except ImportError:
+        missing = Problem(
+            message="needs the Python library PyYAML", layer=layer, source=source, suggestion="Install it."
+        )
+        return Document(problems=[missing])
     reader = _Reader(yaml, source, layer)
     try:
         node = yaml.compose(text, Loader=_loader(yaml))
@@ -110,15 +116,6 @@ def parse_value(text: str, source: str, layer: str = "") -> Any:
 
 def _indented(text: str) -> str:
     return "".join(f"  {line}\n" for line in text.splitlines())
-
-
-def _yaml(source: str, layer: str) -> Any:
-    """PyYAML, only when a file is there: importing costs every process that asks for nothing."""
-    try:
-        return importlib.import_module("yaml")
-    except ImportError:
-        message = "needs the Python library PyYAML"
-        raise ConfigError([Problem(message=message, layer=layer, source=source)]) from None
 
 
 def _without_contents(said: str) -> str:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -235,6 +236,17 @@ def test_older_files_are_understood(tmp_path: Path) -> None:
     assert found.problems == ()
     assert (found.value("templates.keep"), found.value("templates_prune.max_deletions")) == (4, 6)
     assert "is of schema version 1" in found.notes[0]
+
+
+@pytest.mark.parametrize(("library", "package"), [("yaml", "PyYAML"), ("jsonschema", "jsonschema")])
+def test_a_missing_library_is_named_where_it_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: str, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    assert loaded(tmp_path).problems == ()
+    found = loaded(tmp_path, system="templates: {keep: 3}\n")
+    (problem,) = found.problems
+    assert f"needs the Python library {package}. Install it." in str(problem)
 
 
 def test_a_key_that_cannot_be_is_refused_with_a_suggestion(tmp_path: Path) -> None:
