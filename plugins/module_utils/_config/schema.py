@@ -176,7 +176,7 @@ def option(key: str | Key) -> Option:
     return Option(
         key=show_key(parts),
         schema=found,
-        title=found.get("title") or last.replace("_", " ").capitalize(),
+        title=found.get("title") or title_of(last),
         help=found.get("description", ""),
         type=found.get("type", ""),
         default=found.get("default", UNSET),
@@ -186,6 +186,15 @@ def option(key: str | Key) -> Option:
         merge=merge_rule(found),
         variable=variable_of(parts),
     )
+
+
+_SPELT = {"api": "API", "ca": "CA", "gc": "GC", "id": "ID", "ssh": "SSH", "url": "URL", "vmid": "VMID", "eol": "EOL"}
+
+
+def title_of(name: str) -> str:
+    """A heading for an option that has none: C(ssh_root_login) becomes C(SSH root login)."""
+    words = [_SPELT.get(word, word) for word in name.split("_")]
+    return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]])
 
 
 def options(section: str) -> list[Option]:

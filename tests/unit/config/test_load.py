@@ -304,6 +304,8 @@ def test_options_tell_forms_what_they_need() -> None:
         "templates_keep",
         "replace",
     )
+    assert option("hardening.ssh_root_login").title == "SSH root login"
+    assert option("fleet.vmid_range").title == "VMID range"
     assert option("proxmox.api_token_secret").secret
     assert option("hardening.state").choices == ("present", "absent")
     assert option("templates.lines").merge == "by_key:line"
