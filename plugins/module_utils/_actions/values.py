@@ -21,7 +21,7 @@ TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SHOWN = 60
 
-Wire = str | int | float | list[str]
+Wire: t.TypeAlias = "str | int | float | list[str]"
 
 
 def wire(schema: Mapping[str, t.Any], value: object) -> Wire:
