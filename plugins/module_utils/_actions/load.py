@@ -27,7 +27,7 @@ COLLECTION = "homelab.proxmox."
 MAX_BYTES = 1024 * 1024
 _FQCN = re.compile(r"[a-z0-9_]+\.[a-z0-9_]+\.[a-z0-9_]+")
 
-Reference: t.TypeAlias = "Callable[[str], Mapping[str, t.Any] | None]"
+Reference = Callable[[str], "Mapping[str, t.Any] | None"]
 """The schema of a key of the configuration, None where there is no such key."""
 
 
