@@ -1,7 +1,9 @@
 # Copyright (c) 2026, the homelab.proxmox contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs the rings of tests in order and prints what each one did: C(rings.py [RING...]), all of them by default.
+"""Runs the rings of tests and prints what each one did: C(rings.py [RING...]), all of them by default.
+
+They run in order, in two lanes side by side: guests and hosts wait much, and one for the other.
 
 Each ring writes its output to build/logs and its results to build/junit. With COVERAGE=1 the rings that run Python
 together write build/coverage.xml: measuring takes two thirds more CPU time. The last line is the sum over all JUnit
@@ -18,6 +20,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -59,7 +62,8 @@ class Tool:
 class Ring:
     """Either pytest over some folders, or tools. C(budget) in seconds is what it may take on two idle cores.
 
-    C(may_skip): its tests may all be skipped on a person's machine that lacks programs; in CI they may not.
+    C(may_skip): its tests may all be skipped on a person's machine that lacks programs; in CI they may not. C(lane):
+    rings of different lanes run side by side.
     """
 
     name: str
@@ -67,6 +71,7 @@ class Ring:
     pytest: tuple[str, ...] = ()
     tools: tuple[Tool, ...] = ()
     may_skip: bool = False
+    lane: int = 0
 
 
 @dataclass(slots=True)
@@ -126,9 +131,13 @@ RINGS = (
     ),
     Ring("lint", 60, tools=LINT),
     Ring("sanity", 120, tools=(Tool("ansible-test sanity", (str(BIN / "python"), "scripts/sanity.py")),)),
-    Ring("hosts", 480, pytest=("tests/hosts",), may_skip=True),
-    Ring("boot", 480, pytest=("tests/boot",), may_skip=True),
+    Ring("hosts", 480, pytest=("tests/hosts",), may_skip=True, lane=1),
+    Ring("boot", 480, pytest=("tests/boot",), may_skip=True, lane=1),
 )
+
+
+RUNNING: set[subprocess.Popen[bytes]] = set()
+"""What has to end with this program."""
 
 
 def environment() -> dict[str, str]:
@@ -156,11 +165,13 @@ def run(argv: Sequence[str], log: Path, *, env: Mapping[str, str], cwd: Path, li
         process = subprocess.Popen(
             argv, cwd=cwd, env=dict(env), stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True
         )
+        RUNNING.add(process)
         try:
             return process.wait(timeout=max(limit, 1))
         except subprocess.TimeoutExpired:
             return None
         finally:
+            RUNNING.discard(process)
             _end_group(process)
 
 
@@ -273,7 +284,7 @@ def run_ring(ring: Ring, limit: float) -> Score:
     log.unlink(missing_ok=True)
     for file in (BUILD / "junit").glob(f"{ring.name}*.xml"):
         file.unlink()
-    print(f"ring {ring.name} ... ", end="", flush=True)
+    print(f"ring {ring.name} ...", flush=True)
     begin = time.monotonic()
     runner = run_pytest if ring.pytest else run_sanity if ring.name == "sanity" else run_tools
     score = runner(ring, log, environment(), limit)
@@ -281,7 +292,7 @@ def run_ring(ring: Ring, limit: float) -> Score:
     excused = ring.may_skip and score.skipped and os.environ.get("CI") != "true"
     if score.ok and not score.passed and not excused:
         score.trouble = "no test ran"
-    print(f"{'ok' if score.ok else 'FAILED'} ({score.seconds:.0f} s)", flush=True)
+    print(f"ring {ring.name} {'ok' if score.ok else 'FAILED'} ({score.seconds:.0f} s)", flush=True)
     if not score.ok and log.exists():
         print(f"\n--- the end of {log.relative_to(ROOT)}:\n{tail(log)}\n", flush=True)
     return score
@@ -304,8 +315,32 @@ def write_coverage(rings: Sequence[Ring]) -> str:
     return f"{total:.0%} of the lines of plugins/"
 
 
-def table(rings: Sequence[Ring], scores: Mapping[str, Score]) -> Iterator[str]:
-    """The lines of the table, one for each ring and one for the sum."""
+def run_lanes(rings: Sequence[Ring]) -> dict[str, Score]:
+    """Run all rings, each lane in its order. An interruption ends what runs in the others too."""
+    end = time.monotonic() + TOTAL_LIMIT
+    scores: dict[str, Score] = {}
+
+    def lane(number: int) -> None:
+        for ring in rings:
+            if ring.lane == number:
+                scores[ring.name] = run_ring(ring, end - time.monotonic())
+
+    with ThreadPoolExecutor() as pool:
+        lanes = [pool.submit(lane, number) for number in sorted({ring.lane for ring in rings})]
+        try:
+            for one in lanes:
+                one.result()
+        except KeyboardInterrupt:
+            for waiting in lanes:
+                waiting.cancel()
+            for process in tuple(RUNNING):
+                _end_group(process)
+            os._exit(130)
+    return scores
+
+
+def table(rings: Sequence[Ring], scores: Mapping[str, Score], seconds: float) -> Iterator[str]:
+    """The lines of the table, one for each ring and one for all: C(seconds) by the clock on the wall."""
     form = "{:<8} {:<7} {:>7} {:>7} {:>8} {:>8} {:>7}  {}"
     yield form.format("ring", "result", "passed", "failed", "skipped", "seconds", "budget", "").rstrip()
     for ring in rings:
@@ -314,7 +349,6 @@ def table(rings: Sequence[Ring], scores: Mapping[str, Score]) -> Iterator[str]:
         numbers = (score.passed, score.failed, score.skipped, f"{score.seconds:.1f}", ring.budget)
         note = "; ".join(filter(None, (score.trouble, slow)))
         yield form.format(ring.name, "ok" if score.ok else "FAILED", *numbers, note).rstrip()
-    seconds = sum(score.seconds for score in scores.values())
     yield form.format("all", "", "", "", "", f"{seconds:.1f}", sum(ring.budget for ring in rings), "").rstrip()
 
 
@@ -327,11 +361,12 @@ def main(names: Sequence[str]) -> int:
     rings = [ring for ring in RINGS if not names or ring.name in names]
     for folder in ("logs", "junit", "coverage"):
         (BUILD / folder).mkdir(parents=True, exist_ok=True)
-    end = time.monotonic() + TOTAL_LIMIT
-    scores = {ring.name: run_ring(ring, end - time.monotonic()) for ring in rings}
+    begin = time.monotonic()
+    scores = run_lanes(rings)
+    seconds = time.monotonic() - begin
     covered = write_coverage(rings) if measures() else ""
     print()
-    print("\n".join(table(rings, scores)))
+    print("\n".join(table(rings, scores, seconds)))
     print(f"\nlogs: build/logs   JUnit: build/junit   coverage: {covered or 'not measured'}")
     # A ring may fail without a failing test; the sum must not look as if all were well.
     failed = sum(score.failed or bool(score.trouble) for score in scores.values())
