@@ -144,6 +144,9 @@ def test_a_group_comes_to_life_changes_and_goes(site: Site) -> None:
 
     site.hosts["web1"]["fleet_vm"] |= {"memory": 4096, "disks": [{"size": "1G"}]}
     site.hosts["web2"]["fleet_vm"] = {"state": "absent", "force_stop": True}
+    many = site.play("--check", "-e", "fleet_max_deletions=0")
+    assert many.returncode == 2, many.stdout + many.stderr
+    assert "this run would destroy 1 VMs: 101 (web2)" in many.stdout
     third = site.play()
     assert third.returncode == 2, third.stdout + third.stderr
     assert (recap(third, "web1")["failed"], recap(third, "web2")["failed"]) == (1, 0)
