@@ -268,6 +268,25 @@ def test_ctrl_c_ends_the_run_and_not_the_menu(homelab: Controller, menu: Menu) -
     assert homelab.runs()[0]["status"] == "canceled"
 
 
+@pytest.mark.slow
+def test_a_terminal_that_goes_away_ends_the_run_in_steps(homelab: Controller, menu: Menu) -> None:
+    screen = menu.screen
+    menu.choose("m")
+    screen.wait("Wait")
+    menu.choose("a")
+    screen.wait("Takes its time.")
+    menu.choose("r")
+    end = time.monotonic() + 60
+    while not (homelab.top / "up").exists():
+        assert time.monotonic() < end
+        screen.glance()
+    screen.hang_up()
+    while homelab.runs()[0]["status"] == "running":
+        assert time.monotonic() < end
+    assert homelab.runs()[0]["status"] == "canceled"
+    assert (homelab.top / "cleaned").exists(), "the module was asked first"
+
+
 # --- configuration, sizes and terminals
 
 

@@ -87,6 +87,12 @@ class Screen:
         self._screen.resize(lines, columns)
         self._child.setwinsize(lines, columns)
 
+    def hang_up(self) -> None:
+        """Take the terminal away, as a lost connection does."""
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        os.dup2(nowhere, self._child.fileno())
+        os.close(nowhere)
+
     def end(self) -> int | None:
         """Wait for the program's end. Returns its status."""
         end = time.monotonic() + PATIENCE

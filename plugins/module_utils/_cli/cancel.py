@@ -60,6 +60,11 @@ class Canceler:
         """Whether nothing is left of what it was asked to end."""
         return self.asked and not any(map(lives, self._all))
 
+    def kill(self, find: Callable[[], list[int]]) -> None:
+        """End everything at once."""
+        self._grow(find)
+        self.finish()
+
     def finish(self) -> None:
         """After Ansible has ended: nothing that it had begun goes on."""
         send(self._all, signal.SIGKILL)

@@ -27,7 +27,7 @@ from .files import write_json
 from .journal import JOURNAL, Journal
 from .locks import Busy, locked, target_of
 from .processes import boot, children, identity
-from .progress import Say, Step, Tally, Watcher
+from .progress import Say, Step, Tally, Watcher, unhindered
 from .runs import Run
 from .surroundings import environment_of, inventory_of, reports_of
 
@@ -58,6 +58,7 @@ def execute(context: Context, invocation: Invocation, say: Say, step: Step = lam
     if not HAS_RUNNER:
         raise Trouble(Exit.INCOMPLETE, "runs need the Python library ansible-runner. Install it beside ansible-core")
     context.effective.require()
+    say = unhindered(say)
     inventory = inventory_of(context, invocation)
     try:
         run = runs.begin(context.paths.runs, context.paths.logs, invocation)
@@ -154,9 +155,18 @@ def _play(job: Job, files: list[Path]) -> int:
     thread = threading.Thread(target=runner.run, name="ansible-runner", daemon=True)
     before = set(children(os.getpid()))
     thread.start()
-    while thread.is_alive():
-        thread.join(0.2)
-        job.canceler.work(lambda: [pid for pid in children(os.getpid()) if pid not in before])
+
+    def begun() -> list[int]:
+        return [pid for pid in children(os.getpid()) if pid not in before]
+
+    try:
+        while thread.is_alive():
+            thread.join(0.2)
+            job.canceler.work(begun)
+    finally:
+        if thread.is_alive():
+            # Something went wrong here; nobody would look after Ansible.
+            job.canceler.kill(begun)
     return runner.rc if isinstance(runner.rc, int) else 1
 
 

@@ -29,6 +29,19 @@ def plain(text: str) -> str:
     return _CONTROL.sub("", _COLOURS.sub("", text))
 
 
+def unhindered(say: Say) -> Say:
+    """The same, but the work goes on when nobody can be told any more."""
+
+    def tell(line: str) -> None:
+        try:
+            say(line)
+        except (OSError, ValueError):
+            # The terminal or the pipe is gone.
+            return
+
+    return tell
+
+
 @dataclass(slots=True)
 class Tally:
     """What has been seen of a run."""

@@ -111,7 +111,7 @@ def _when(found: t.Mapping[str, t.Any]) -> str:
     if found["hours"] is None:
         return ""
     old = ", old" if found["hours"] > STALE_HOURS else ""
-    return f" ({found['hours']:.0f} hours ago{old})" if found["hours"] >= 1 else " (just now)"
+    return f" ({found['hours']:.0f} h ago{old})" if found["hours"] >= 1 else " (just now)"
 
 
 def _latest(every: t.Sequence[Run], name: str, now: datetime) -> dict[str, t.Any]:

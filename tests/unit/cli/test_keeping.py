@@ -295,4 +295,4 @@ def test_what_the_last_runs_found(tmp_path: Path) -> None:
     assert "web on home/pve2: 40 days old, VM 9000" in text
     assert "home: web" in text
     assert "unknown for odd" in text
-    assert "48 hours ago, old" in text
+    assert "48 h ago, old" in text

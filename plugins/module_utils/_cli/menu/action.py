@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from ..._actions.model import Action, ActionError, Danger, Invocation
-from ..._actions.resolve import resolve
+from ..._actions.resolve import limit_problems, resolve
 from ..._actions.values import text
 from ..._config.problems import ConfigError
 from .. import engine, logs, runs
@@ -31,8 +31,9 @@ class ActionPage:
         self._limit = ""
 
     def open(self) -> None:
-        """Until somebody goes back."""
-        at = ""
+        """Until somebody goes back. It begins at the first value that is needed."""
+        needed = (f"set:{one.name}" for one in self._action.parameters if one.required)
+        at = next(needed, "")
         while True:
             chosen = self._front.choose(self._action.title, self._action.help, self._items(), start=at)
             if chosen is None:
@@ -57,16 +58,25 @@ class ActionPage:
         if not self._action.check:
             modes.append(Item("o", _MODES[PLAN], PLAN))
             taken += "o"
-        labels = [] if self._action.target == "localhost" else [(LIMIT, f"Limit: {self._limit or 'all hosts'}")]
+        labels = []
         for one in self._action.parameters:
             mark = " *" if one.required else ""
             labels.append((f"set:{one.name}", f"{one.title}{mark}: {shown(one, self._values.get(one.name, ''))}"))
+        if self._action.target != "localhost":
+            labels.append((LIMIT, f"Limit: {self._limit or 'all hosts'}"))
         return [*modes, *lettered(labels, taken)]
 
     def _ask_limit(self) -> None:
-        said = self._front.ask("Limit", "Hosts or groups of the inventory, with commas between.", self._limit)
-        if said is not None:
-            self._limit = said.strip()
+        text, value = "Hosts or groups of the inventory, with commas between.", self._limit
+        while True:
+            said = self._front.ask("Limit", text, value)
+            if said is None:
+                return
+            problems = limit_problems(self._action, said.strip())
+            if not problems:
+                self._limit = said.strip()
+                return
+            text, value = problems[0], said
 
     def _start(self, *, check: bool) -> None:
         try:

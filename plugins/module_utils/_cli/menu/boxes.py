@@ -109,7 +109,8 @@ class Boxes:
                 with suppress(BrokenPipeError):
                     process.stdin.close()
             process.wait()
-            termios.tcsetattr(0, termios.TCSANOW, before)
+            with suppress(termios.error):
+                termios.tcsetattr(0, termios.TCSANOW, before)
 
     def _run(self, title: str, arguments: list[str]) -> str | None:
         """What was answered, None for back."""
@@ -173,11 +174,13 @@ def _ignore_interrupts() -> None:
 
 def _let_interrupt() -> None:
     """Have Ctrl-C make a signal, which both programs switch off, and neither reads the key."""
-    mode = termios.tcgetattr(0)
-    if not mode[3] & termios.ISIG or mode[6][termios.VINTR] != b"\x03":
-        mode[3] |= termios.ISIG
-        mode[6][termios.VINTR] = b"\x03"
-        termios.tcsetattr(0, termios.TCSANOW, mode)
+    # The terminal may be gone.
+    with suppress(termios.error):
+        mode = termios.tcgetattr(0)
+        if not mode[3] & termios.ISIG or mode[6][termios.VINTR] != b"\x03":
+            mode[3] |= termios.ISIG
+            mode[6][termios.VINTR] = b"\x03"
+            termios.tcsetattr(0, termios.TCSANOW, mode)
 
 
 @contextmanager

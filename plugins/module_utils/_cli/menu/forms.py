@@ -29,7 +29,7 @@ def edit(front: Front, parameter: Parameter, value: str) -> str | None:
 
 
 def _line(front: Front, parameter: Parameter, about: str, value: str) -> str | None:
-    form = f"{wanted(parameter.schema).capitalize()}."
+    form = _sentence(wanted(parameter.schema))
     trouble = ""
     while True:
         said = front.ask(
@@ -41,10 +41,15 @@ def _line(front: Front, parameter: Parameter, about: str, value: str) -> str | N
         try:
             wire(parameter.schema, said)
         except ValueError as problem:
-            trouble = "That does not fit." if parameter.secret else f"{str(problem).capitalize()}."
+            trouble = "That does not fit." if parameter.secret else _sentence(str(problem))
             value = said
             continue
         return said
+
+
+def _sentence(words: str) -> str:
+    """What is quoted in it stays as it was typed."""
+    return f"{words[:1].upper()}{words[1:]}."
 
 
 def _default(parameter: Parameter) -> str:
