@@ -209,7 +209,9 @@ class Project:
             if state["Status"] == "running" and health.get("Status", "healthy") == "healthy":
                 continue
             service = container["Config"]["Labels"].get("com.docker.compose.service")
-            lines.append("{}: {} {}".format(service, state["Status"], health.get("Status", "")).rstrip())
+            ended = f"with status {state['ExitCode']}" if state["Status"] == "exited" else ""
+            how = ended or health.get("Status", "")
+            lines.append(f"{service}: {state['Status']} {how}".rstrip())
             lines += ["  health check: " + entry["Output"].strip() for entry in health.get("Log") or []][-1:]
             _status, log = docker("logs", "--tail", str(LOG_LINES), container["Id"])
             lines += ["  log: " + line for line in log.splitlines()]
