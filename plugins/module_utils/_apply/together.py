@@ -93,7 +93,7 @@ class Together:
 
     def name_of(self, row: GuestRow) -> str:
         """The name of a guest of somebody else; empty while it is being made. The row's own name comes late."""
-        if row.name not in ("", f"VM {row.vmid}"):
+        if row.is_named:
             return row.name
         with self._guard:
             known = self._names.get(row.vmid, "")

@@ -63,6 +63,11 @@ class GuestRow:
     lock: str
     pool: str
 
+    @property
+    def is_named(self) -> bool:
+        """Whether its name is known. PVE::QemuServer's vmstatus calls a VM without one C(VM <vmid>)."""
+        return self.name not in ("", f"VM {self.vmid}")
+
 
 @dataclass(frozen=True, slots=True)
 class Cluster:

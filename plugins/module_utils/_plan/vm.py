@@ -223,7 +223,7 @@ def _plan_clone(task: _Task, source: Source, node: str, vmid: int) -> None:
         full=full,
         identity=identity,
         taken=frozenset(task.planning.placer.taken),
-        known=frozenset(task.planning.survey.cluster.guests),
+        known=frozenset(row.vmid for row in task.planning.survey.cluster.guests.values() if row.is_named),
         human=human,
     )
     draft.steps.append(clone)

@@ -27,7 +27,7 @@ class CloneVm:
     taken: frozenset[int]
     """VMIDs that the plan found in use, or promised to other VMs."""
     known: frozenset[int]
-    """VMs that the plan has seen, none of which is this one."""
+    """VMs whose names the plan has seen, none of which is this one."""
     human: str = ""
     """The text for people in the description."""
 

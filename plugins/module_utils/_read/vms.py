@@ -148,7 +148,7 @@ def _named(reader: Reader, cluster: Cluster, vms: Sequence[Vm], pause: Pause) ->
     asked = {
         row.node
         for row in cluster.guests.values()
-        if row.type == "qemu" and (_is_nameless(row) or row.name in names or row.vmid in fixed)
+        if row.type == "qemu" and (not row.is_named or row.name in names or row.vmid in fixed)
     }
     online = sorted(node for node in asked if (known := cluster.nodes.get(node)) is not None and known.online)
     guests = dict(cluster.guests)
@@ -164,7 +164,7 @@ def _named(reader: Reader, cluster: Cluster, vms: Sequence[Vm], pause: Pause) ->
 def read_listed(reader: Reader, *, named: bool) -> tuple[Cluster, list[GuestRow]]:
     """The cluster and its VMs. C(named): with the names as they are now, also of VMs that were just made."""
     cluster = read_cluster(reader)
-    missing = sorted({row.node for row in cluster.guests.values() if row.type == "qemu" and _is_nameless(row)})
+    missing = sorted({row.node for row in cluster.guests.values() if row.type == "qemu" and not row.is_named})
     guests = dict(cluster.guests)
     nodes = [node for node in missing if named and (known := cluster.nodes.get(node)) is not None and known.online]
     for listed in _side_by_side(nodes, lambda node: read_node(reader, node)):
@@ -206,7 +206,7 @@ def _settled(reader: Reader, cluster: Cluster, pause: Pause) -> tuple[Cluster, t
     guests = dict(cluster.guests)
     notes: list[str] = []
     for row in cluster.guests.values():
-        if row.type != "qemu" or row.lock != _UNDER_WAY or not _is_nameless(row) or not _is_online(cluster, row):
+        if row.type != "qemu" or row.lock != _UNDER_WAY or row.is_named or not _is_online(cluster, row):
             continue
         done = await_clone(reader, row, pause)
         if done is None:
@@ -221,8 +221,9 @@ def _settled(reader: Reader, cluster: Cluster, pause: Pause) -> tuple[Cluster, t
 def dead_clone(row: GuestRow) -> str:
     """Of a clone whose worker is gone."""
     return (
-        f"VM {row.vmid} on {row.node} is locked (clone) and no task works on it: a clone that died. It bears no sign "
-        f"of whose it is; remove it on the node: qm unlock {row.vmid} && qm destroy {row.vmid}"
+        f"VM {row.vmid} on {row.node} is locked (clone) and no task that these credentials see works on it: a clone of "
+        "somebody else, or one that died. It bears no sign of whose it is; a dead one is removed on the node: "
+        f"qm unlock {row.vmid} && qm destroy {row.vmid}"
     )
 
 
@@ -246,11 +247,6 @@ def is_cloning(reader: Reader, node: str) -> bool:
     """Whether a clone is being made from a template of the node."""
     tasks = reader.get(api_path("nodes", node, "tasks"), source="active", typefilter="qmclone")
     return any(not task.get("endtime") for task in tasks)
-
-
-def _is_nameless(row: GuestRow) -> bool:
-    # PVE::QemuServer's vmstatus calls a VM without a name so.
-    return row.name in ("", f"VM {row.vmid}")
 
 
 def _is_online(cluster: Cluster, row: GuestRow) -> bool:
@@ -277,7 +273,7 @@ def _unseen(vm: Vm, cluster: Cluster) -> Iterable[GuestRow]:
     for row in cluster.guests.values():
         if row.type != "qemu" or _is_online(cluster, row):
             continue
-        if row.name == vm.name or row.vmid == vm.place.vmid or (_is_nameless(row) and TAG_CLONE in row.tags):
+        if row.name == vm.name or row.vmid == vm.place.vmid or (not row.is_named and TAG_CLONE in row.tags):
             yield row
 
 
