@@ -61,6 +61,7 @@ def execute(context: Context, invocation: Invocation, say: Say, step: Step = lam
     say = unhindered(say)
     inventory = inventory_of(context, invocation)
     try:
+        runs.forget_secrets(context.paths.runs, context.paths.logs)
         run = runs.begin(context.paths.runs, context.paths.logs, invocation)
     except OSError as error:
         raise Trouble(Exit.CONFIGURATION, f"{error.filename}: {error.strerror}: a run needs a folder there") from None
@@ -218,7 +219,7 @@ def _forgetting(run: Run) -> t.Callable[..., None]:
 @contextmanager
 def _secrets(run: Run, invocation: Invocation) -> Iterator[list[Path]]:
     """The variables in files that only we can read; the one with secrets is there as long as the run."""
-    plain, secret = run.folder / "extra_vars.json", run.folder / "secrets.json"
+    plain, secret = run.folder / "extra_vars.json", run.secrets
     try:
         write_json(plain, {"homelab_run_id": run.id, **invocation.variables})
         if invocation.secrets:

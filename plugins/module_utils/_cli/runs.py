@@ -48,6 +48,11 @@ class Run:
     def facts(self) -> Path:
         return self.folder / "run.json"
 
+    @property
+    def secrets(self) -> Path:
+        """Variables that are secret, in a file that is there as long as the run."""
+        return self.folder / "secrets.json"
+
     def read(self) -> dict[str, t.Any]:
         """What is known of it. A run whose process is gone without a word is C(lost)."""
         found = read_json(self.facts)
@@ -117,6 +122,13 @@ def prune(runs: Path, logs: Path, now: datetime, keep: int = KEEP_RUNS, days: in
         shutil.rmtree(run.folder, ignore_errors=True)
         gone.append(run.id)
     return gone
+
+
+def forget_secrets(runs: Path, logs: Path) -> None:
+    """Remove what runs that were killed left of their secrets."""
+    for run in all_runs(runs, logs):
+        if run.secrets.exists() and run.process() is None and run.ansible() is None:
+            run.secrets.unlink(missing_ok=True)
 
 
 def log_lines(run: Run) -> Iterator[dict[str, t.Any]]:

@@ -82,6 +82,16 @@ def test_old_and_surplus_runs_go_with_their_logs(tmp_path: Path) -> None:
     assert sorted(path.stem for path in (tmp_path / "logs").iterdir()) == sorted(left)
 
 
+def test_secrets_of_a_killed_run_are_removed_and_those_of_a_living_one_stay(tmp_path: Path) -> None:
+    folders = tmp_path / "runs", tmp_path / "logs"
+    killed, alive = runs.begin(*folders, invocation()), runs.begin(*folders, invocation())
+    killed.update(process=[os.getpid(), "1"])
+    for run in (killed, alive):
+        run.secrets.write_text("{}")
+    runs.forget_secrets(*folders)
+    assert (killed.secrets.exists(), alive.secrets.exists()) == (False, True)
+
+
 def test_runs_are_found_by_their_beginning_or_their_action(tmp_path: Path) -> None:
     first, second = old_run(tmp_path, 2), old_run(tmp_path, 1, "template-prove")
     folders = tmp_path / "runs", tmp_path / "logs"
