@@ -13,13 +13,12 @@ from .._model.customize import Customize
 from .._model.identity import DESCRIPTION_LIMIT, LINE_PATTERN, RESERVED_PREFIXES
 from .._model.image import CloudImage
 from .._model.property_string import PropertyStringError
-from .._model.size import parse_size
 from .._model.tags import Tags
 from .._model.template import DiskWish, EfiWish, Password, Placement, Refresh, TemplateLine
 from .._plan.plan import OptionProblems
 from .bake_options import bake_from
 from .customize_options import customize_from
-from .hardware_options import Problem, settings_from
+from .hardware_options import Problem, disk_settings, settings_from, size_from
 from .image_options import chosen_image
 from .proof_options import proof_from
 
@@ -32,7 +31,6 @@ _PIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+~-]{0,199}")
 _VMID_MIN, _VMID_MAX = 100, 999_999_999
 # The identity block takes about 600 characters, most of them the URL of the image.
 _DESCRIPTION_MAX = DESCRIPTION_LIMIT - 1024
-
 
 
 def desired_line(params: Mapping[str, t.Any]) -> TemplateLine:
@@ -150,18 +148,8 @@ def _names(params: Mapping[str, t.Any], problem: Problem) -> None:
 
 def _disk(params: Mapping[str, t.Any], problem: Problem) -> DiskWish:
     wish = params["disk"] or {}
-    size = None
-    if wish.get("size"):
-        try:
-            size = parse_size(wish["size"])
-        except ValueError as error:
-            problem("disk.size", wish["size"], str(error))
-        if size == 0:
-            problem("disk.size", wish["size"], "a disk has some size. Write it as 10G, or leave it out")
-    flags = {"discard": ("on", "ignore"), "ssd": ("1", "0"), "iothread": ("1", "0")}
-    options = {key: on if wish[key] else off for key, (on, off) in flags.items() if wish.get(key) is not None}
-    options |= {key: wish[key] for key in ("cache", "aio") if wish.get(key)}
-    return DiskWish(size=size, format=wish.get("format"), options=options)
+    size = size_from("disk.size", wish.get("size"), problem)
+    return DiskWish(size=size, format=wish.get("format"), options=disk_settings(wish))
 
 
 def _password(params: Mapping[str, t.Any]) -> Password | None:
