@@ -5,9 +5,10 @@ version=$(dpkg-query -W -f '${Version}' docker.io)
 rm -rf /srv/repository
 mkdir -p /srv/repository/stage/DEBIAN
 cd /srv/repository
+# With tar, which does not mind that /lib is a link.
 dpkg -L docker.io | grep -v '^/etc' | while read -r path; do
-    if [ -f "$path" ]; then cp --archive --parents "$path" stage; fi
-done
+    if [ -f "$path" ]; then echo "${path#/}"; fi
+done | tar --create --directory / --files-from - | tar --extract --directory stage
 if [ "$1" = broken ]; then
     printf '#!/bin/sh\necho "this daemon is broken" >&2\nexit 1\n' >stage/usr/sbin/dockerd
 fi
