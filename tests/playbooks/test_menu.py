@@ -340,7 +340,11 @@ def test_a_long_list_scrolls_and_another_size_is_taken_up(homelab: Controller) -
 
 @pytest.mark.parametrize(
     ("term", "size", "environ"),
-    [("dumb", {}, {}), ("linux", {"lines": 20, "columns": 70}, {}), ("linux", {}, {"PATH": "/nonexistent"})],
+    [
+        ("dumb", {}, {}),
+        ("linux", {"lines": 20, "columns": 70}, {"LINES": "50", "COLUMNS": "132"}),
+        ("linux", {}, {"PATH": "/nonexistent"}),
+    ],
     ids=["dumb terminal", "small terminal", "no program"],
 )
 @pytest.mark.slow

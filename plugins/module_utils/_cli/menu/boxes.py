@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .screens import Item, Meter
+from .screens import Item, Meter, terminal_size
 
 OK, CANCEL = 0, 1
 """Exit statuses; Esc is 255, which means the same as Cancel here: back."""
@@ -32,7 +32,9 @@ class Boxes:
     def __init__(self, program: str, environ: Mapping[str, str], folder: Path) -> None:
         self.name = program
         self._folder = folder
-        self._environ = {**environ, "NEWT_MONO": "1"} if environ.get("NO_COLOR") else dict(environ)
+        self._environ = {name: value for name, value in environ.items() if name not in ("LINES", "COLUMNS")}
+        if environ.get("NO_COLOR"):
+            self._environ["NEWT_MONO"] = "1"
         if environ.get("NO_COLOR") and program == "dialog":
             rc = folder / "dialogrc"
             rc.write_text(_RC, encoding="ascii")
@@ -133,7 +135,7 @@ class Boxes:
         return ["--cancel-button" if self.name == "whiptail" else "--cancel-label", word]
 
     def _screen(self) -> tuple[int, int]:
-        size = shutil.get_terminal_size((LEAST[1], LEAST[0]))
+        size = terminal_size()
         return max(size.lines, 10), max(size.columns, 40)
 
     def _size(self, text: str, items: int) -> tuple[int, int, int]:
@@ -193,6 +195,6 @@ def boxes(program: str, environ: Mapping[str, str]) -> Iterator[Boxes]:
 def usable(program: str, environ: Mapping[str, str]) -> bool:
     """Whether it is there and the terminal is one for it."""
     lines, columns = LEAST
-    size = shutil.get_terminal_size((columns, lines))
+    size = terminal_size()
     fits = size.lines >= lines and size.columns >= columns
     return fits and environ.get("TERM", "dumb") not in ("dumb", "unknown", "") and shutil.which(program) is not None

@@ -6,14 +6,13 @@
 from __future__ import annotations
 
 import getpass
-import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from ..speech import out
-from .screens import Item, Meter
+from .screens import Item, Meter, terminal_size
 
 PAGE = 20
 """Lines of a list or a text at once."""
@@ -89,7 +88,7 @@ class Plain:
 
     @staticmethod
     def _width() -> int:
-        return max(40, shutil.get_terminal_size((80, 24)).columns - 1)
+        return max(40, terminal_size().columns - 1)
 
     @staticmethod
     def _line(prompt: str) -> str:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import typing as t
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -70,6 +71,14 @@ def lettered(labels: Sequence[tuple[str, str]], taken: str = "") -> list[Item]:
         free.remove(wanted[0])
         items.append(Item(wanted[0], label, value))
     return items
+
+
+def terminal_size() -> os.terminal_size:
+    """Of the terminal itself: LINES and COLUMNS of the environment may be those of another, or of an hour ago."""
+    try:
+        return os.get_terminal_size(1)
+    except OSError:
+        return os.terminal_size((80, 24))
 
 
 def percent_of(tasks: int, expected: int | None, seconds: float, minutes: float) -> int:
