@@ -161,7 +161,8 @@ def test_a_lock_is_waited_for(lab: VmLab) -> None:
 def test_a_clone_that_died_is_told_and_not_taken_for_anything(lab: VmLab) -> None:
     lab.cluster.add_vm(150, config={"lock": "clone"})
     result = lab.vm(vmid_range="150-160")
-    assert "VM 150 on pve1 is locked (clone) and no task that these credentials see works on it" in str(result["warnings"])
+    said = "VM 150 on pve1 is locked (clone) and no task that these credentials see works on it"
+    assert said in str(result["warnings"])
     assert result["vm"]["vmid"] == 151
 
 

@@ -33,7 +33,7 @@ TAG_RECIPE = "recipe-"
 TAG_STATE = "state-"
 RESERVED_PREFIXES = (TAG_LINE, TAG_GENERATION, TAG_RECIPE, TAG_STATE)
 TAG_CLONE = TAG_STATE + "clone"
-"""What our clones carry instead of the state of their template. It is no state, so nobody takes one for a generation."""
+"""What our clones carry instead of their template's state. It is no state, so nobody takes one for a generation."""
 
 
 class Role(StrEnum):
