@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from ansible import constants  # type: ignore[attr-defined]
+from ansible import constants
 from ansible.module_utils.parsing.convert_bool import BOOLEANS_FALSE
 from ansible.plugins.action.normal import ActionModule as NormalAction
 from ansible.utils.display import Display
