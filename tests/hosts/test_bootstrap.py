@@ -241,7 +241,7 @@ def test_fresh_debian_12_killed_twice_gets_there(
 
 def removed_by_itself(host: Machine) -> None:
     """The role takes out the release that it runs from; configuration and data stay."""
-    host.write("/etc/homelab/system.yml", "{}\n")
+    host.write("/etc/homelab/system.yml", "{}\n", "0600")
     # As the role hardening leaves it.
     host.shell("mkdir -m 0700 /var/lib/homelab/hardening")
     play = "/opt/homelab/current/venv/bin/ansible-playbook homelab.proxmox.controller -e ansible_become=false"
