@@ -245,12 +245,14 @@ play() {
     for variable in $(env | sed -n 's/^\(ANSIBLE_[A-Z0-9_]*\)=.*/\1/p'); do unset "$variable"; done
     # Whatever this host has in /etc/ansible is not meant.
     echo '[defaults]' >"$work/ansible.cfg"
-    env ANSIBLE_CONFIG="$work/ansible.cfg" ANSIBLE_HOME="$work/ansible" ANSIBLE_REMOTE_TEMP="$work/ansible/remote" \
+    # The workers of an Ansible that is killed hang about for good: they get no hold on the lock, and a mark.
+    env HOMELAB_BOOTSTRAP="dry=$dry" ANSIBLE_CONFIG="$work/ansible.cfg" \
+        ANSIBLE_HOME="$work/ansible" ANSIBLE_REMOTE_TEMP="$work/ansible/remote" \
         ANSIBLE_COLLECTIONS_PATH="$root/releases/$name/collections" PYTHONDONTWRITEBYTECODE=1 \
         ANSIBLE_NOCOLOR=1 ANSIBLE_LOCALHOST_WARNING=0 ANSIBLE_INVENTORY_UNPARSED_WARNING=0 \
         ANSIBLE_VARS_ENABLED=host_group_vars,homelab.proxmox.config \
         "$root/releases/$name/venv/bin/ansible-playbook" homelab.proxmox.controller --extra-vars \
-        "{\"ansible_become\": false, \"controller_bundle\": \"$bundle\", \"controller_python\": \"$python\"}" "$@"
+        "{\"ansible_become\": false, \"controller_bundle\": \"$bundle\", \"controller_python\": \"$python\"}" "$@" 9>&-
 }
 
 changes() { sed -n 's/^localhost .* changed=\([0-9]*\) .*/\1/p' "$1" | tail -n 1; }
@@ -282,11 +284,14 @@ fi
 
 exec 9>/run/homelab-bootstrap.lock
 if ! flock --nonblock 9; then
-    # It may be what a killed run left: a task of Ansible ends by itself, but not at once.
+    # It may be what a killed run left: apt and pip end by themselves, but not at once.
     say "Another run is at work on this host; waiting for its end, up to two minutes ..."
     flock --timeout 120 9 || die 1 "another bootstrap is still at work on this host" "wait for it: tail -f $log"
 fi
 # What a killed run left.
+grep -lzs '^HOMELAB_BOOTSTRAP=dry=0$' /proc/[0-9]*/environ | cut -d / -f 3 | while read -r process; do
+    kill -KILL "$process" 2>/dev/null || :
+done
 find /var/tmp -maxdepth 1 -type d -user root -name 'homelab-bootstrap.*' ! -path "$work" -exec rm -rf {} +
 if ! [ -e "$log" ]; then
     : >"$log"

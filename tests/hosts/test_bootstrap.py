@@ -233,6 +233,8 @@ def test_fresh_debian_12_killed_twice_gets_there(
         done = host.call(BOOTSTRAP, "--yes")
         assert done.returncode == 0, done.stdout
         assert "nothing to make" in done.stdout
+        # Workers of the killed Ansible would stay for good.
+        assert host.call("sh", "-c", "grep -lzs '^HOMELAB_BOOTSTRAP=' /proc/[0-9]*/environ").stdout == ""
         assert_in_order(host)
 
         removed_by_itself(host)
