@@ -3,11 +3,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A template that is customised, baked with roles, sealed, proved by two clones and published. Three boots.
 
-Its image has no guest agent: that comes from the packages on the seed. What is baked in reaches the builder through that
-agent: it has no network that leads anywhere.
+Its image has no guest agent: that comes from the packages on the seed. The baseline is baked in over SSH, as the
+account that the seed has made, and a file through the agent.
 """
 
 from __future__ import annotations
+
+import json
 
 from ansible_collections.homelab.proxmox.plugins.module_utils._model.identity import Identity, read_identity
 
@@ -28,7 +30,13 @@ def test_it_is_published_with_its_proof(site: BootSite, baked: Baked) -> None:
 
 
 def test_files_come_back_through_the_agent_as_they_are(site: BootSite, baked: Baked) -> None:
-    assert (site.folder / "baked").read_text(encoding="utf-8") == "by roles on Debian, grüße\n", baked.told
+    assert (site.folder / "baked").read_text(encoding="utf-8") == "by homelab-bake on Debian, grüße\n", baked.told
+
+
+def test_the_baseline_leaves_nothing_open(site: BootSite, baked: Baked) -> None:
+    found = json.loads((site.folder / "findings").read_text(encoding="utf-8"))
+    assert {row["measure"] for row in found if row["fixed"]} >= {"ssh", "sysctl", "audit", "updates", "umask"}, found
+    assert [row for row in found if not row["fixed"]] == [], baked.told
 
 
 def test_nothing_is_left_of_the_way(site: BootSite, baked: Baked) -> None:

@@ -27,11 +27,27 @@ for name in $(chroot "$1" apt-get -s purge --auto-remove qemu-guest-agent | awk 
     cp "$1/var/cache/apt/archives/${name}_"*.deb "$1/var/lib/lab-agent/"
 done'
 
+# A repository inside the image, which guests without a network install from: what a baseline needs, not installed yet.
+# shellcheck disable=SC2016
+repository='set -eu
+mkdir -p "$1/opt/lab-packages"
+export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"
+install="apt-get --quiet --assume-yes --no-install-recommends install auditd unattended-upgrades"
+names=$($install --simulate | awk "/^Inst/ { print \$2 }")
+$install --download-only >/dev/null
+for name in $names; do
+    deb=$1/opt/lab-packages/$name.deb
+    cp "$1/var/cache/apt/archives/${name}_"*.deb "$deb"
+    dpkg-deb --field "$deb"
+    printf "Filename: ./%s.deb\nSize: %s\n" "$name" "$(stat -c %s "$deb")"
+    printf "SHA256: %s\n\n" "$(sha256sum "$deb" | cut -d " " -f 1)"
+done >"$1/opt/lab-packages/Packages"'
+
 mmdebstrap --quiet --variant=minbase --include="$packages" \
     --aptopt='Acquire::Languages "none"' \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
-    --essential-hook="$initrd" --customize-hook="$agent" \
+    --essential-hook="$initrd" --customize-hook="$agent" --customize-hook="$repository" \
     "$suite" "$folder/root.tar"
 
 if [ "$(id -u)" = 0 ]; then

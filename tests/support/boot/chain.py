@@ -21,39 +21,64 @@ OPTIONS: dict[str, t.Any] = {
     "bake_version": "1",
     "customize": {
         "timezone": "Europe/Berlin",
+        # From the repository inside the image. The role that is baked in needs them.
+        "packages": ["auditd", "unattended-upgrades"],
         "users": [{"name": "ops", "sudo": ["ALL=(ALL) NOPASSWD:ALL"], "shell": "/bin/bash"}],
         "files": [{"path": "/etc/motd", "content": "Grüße\n", "permissions": "0644"}],
         "scripts": [{"name": "marker", "content": "#!/bin/sh\nset -e\ntest -s /etc/motd\necho made > /etc/made-by\n"}],
     },
     "prove": {
         "timeout": 1800,
-        "services": ["ssh", "qemu-guest-agent"],
+        "services": ["ssh", "qemu-guest-agent", "auditd"],
         "ports": [22],
         "users": ["ops"],
-        "packages": ["openssh-server"],
+        "packages": ["openssh-server", "unattended-upgrades"],
         "commands": [
             {"command": "cat /etc/made-by", "stdout": "^made$"},
             {"command": "readlink /etc/localtime", "stdout": "Europe/Berlin"},
             {"command": "test -e /run/homelab", "status": 1},
             # What the roles have left, and what the seal has taken.
-            {"command": "cat /etc/baked", "stdout": "^by roles on Debian, grüße$"},
+            {"command": "cat /etc/baked", "stdout": "^by homelab-bake on Debian, grüße$"},
             {"command": "ls -A /run /var/tmp | grep -c homelab-", "status": 1},
+            {"command": "grep homelab-bake /etc/passwd /etc/sudoers.d/*", "status": 1},
+            # What the baseline is for, asked of what is in force.
+            {"command": "/usr/sbin/sshd -T | grep -cxE '(passwordauthentication|x11forwarding) no'", "stdout": "^2$"},
+            {"command": "/usr/sbin/sysctl -n kernel.kptr_restrict net.ipv4.conf.all.rp_filter", "stdout": "^1\\n1$"},
+            {"command": "/usr/sbin/auditctl -l", "stdout": "-w /etc/shadow -p wa -k identity"},
+            {"command": "apt-config dump APT::Periodic::Unattended-Upgrade", "stdout": '"1"'},
+            {"command": "passwd -S root", "stdout": "^root L "},
         ],
     },
 }
+ROLES = ["homelab.proxmox.hardening"]
 TASKS = """
-- name: Leave a mark
-  ansible.builtin.copy:
-    content: "by roles on {{ ansible_facts.distribution }}, grüße\\n"
-    dest: /etc/baked
-    mode: "0644"
-  register: mark
+- name: Come through the agent
+  vars:
+    ansible_connection: homelab.proxmox.guest_agent
+    ansible_become: false
+  block:
+    - name: Leave a mark
+      ansible.builtin.copy:
+        content: "by {{ ansible_facts.env.SUDO_USER }} on {{ ansible_facts.distribution }}, grüße\\n"
+        dest: /etc/baked
+        mode: "0644"
 
-- name: Read it back
-  ansible.builtin.fetch:
-    src: /etc/baked
-    dest: "{{ baked_dir }}/baked"
-    flat: true
+    - name: Read it back
+      ansible.builtin.fetch:
+        src: /etc/baked
+        dest: "{{ baked_dir }}/baked"
+        flat: true
+
+- name: Keep what the baseline says of itself
+  ansible.builtin.copy:
+    content: "{{ hardening_findings | to_json }}"
+    dest: "{{ baked_dir }}/findings"
+    mode: "0600"
+  delegate_to: localhost
+  vars:
+    ansible_connection: local
+    ansible_become: false
+    ansible_python_interpreter: "{{ ansible_playbook_python }}"
 """
 
 
@@ -74,7 +99,8 @@ def line(site: BootSite) -> dict[str, t.Any]:
     """Options of vm_template for the line. Its image has no agent, which rides on the seed."""
     packages = [str(path) for path in site.images.agent_packages]
     customize = {**OPTIONS["customize"], "agent_packages": packages}
-    return {**site.line(agent=False, **OPTIONS), "agent": {"enabled": True}, "customize": customize}
+    mine = {"agent": {"enabled": True}, "customize": customize, "bake_keys": [site.public_key]}
+    return {**site.line(agent=False, **OPTIONS), **mine}
 
 
 def variables(site: BootSite) -> dict[str, t.Any]:
@@ -87,12 +113,29 @@ def variables(site: BootSite) -> dict[str, t.Any]:
         "templates_nodes": [NODE],
         "templates_allow_unverified": True,
         "templates_lines": [given],
+        "templates_bake_roles": ROLES,
         "templates_bake_tasks": str(tasks),
     }
 
 
+def write_way_in(site: BootSite) -> None:
+    """Say how builders are reached where a user says it: their network is QEMU's own, which forwards a port."""
+    before, after = str(site.lab.port_file(0)).rsplit("/0/", 1)
+    port = f"{{{{ lookup('file', '{before}/' ~ proxmox_vmid ~ '/{after}') }}}}"
+    group = {
+        "ansible_ssh_private_key_file": str(site.key),
+        "ansible_ssh_extra_args": f"-F none -o HostName=127.0.0.1 -o Port={port}",
+        "ansible_ssh_pipelining": True,
+        "ansible_timeout": 120,
+    }
+    folder = site.folder / "group_vars"
+    folder.mkdir(exist_ok=True)
+    (folder / "templates_bake_builders.yml").write_text(json.dumps(group), encoding="utf-8")
+
+
 def bake(site: BootSite) -> Baked:
     """Bake the line. Three guests boot: the builder, and the two clones of its proof."""
+    write_way_in(site)
     extra = json.dumps({"baked_dir": str(site.folder)})
     hosts = {"proxmox_clusters": site.cluster(**variables(site))}
     run = site.play(PLAYBOOK, hosts, "-e", extra)

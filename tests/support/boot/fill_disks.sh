@@ -36,6 +36,9 @@ END
     for unit in apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer e2scrub_reap.service; do
         ln -sf /dev/null "$root/etc/systemd/system/$unit"
     done
+    # Nothing else can be reached, and an index that cannot be is an error of apt.
+    rm -f "$root"/etc/apt/sources.list.d/*
+    echo 'deb [trusted=yes] file:/opt/lab-packages ./' >"$root/etc/apt/sources.list"
     ln -sf /run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
     if [ -d "$root/var/lib/lab-agent" ]; then
         rm -rf "$folder/agent"

@@ -12,7 +12,7 @@ from aiohttp import web
 from fakepve.model import TaskError
 from fakepve.qemu import is_cdrom
 
-from ..pve.vm import Vm
+from ..pve.vm import NET, Vm
 from .hardware import Drive, Unsupported, arguments
 from .machine import AgentRefusal, AgentSilent, Machine, MachineError
 from .turns import slow
@@ -68,6 +68,8 @@ class PowerMixin:
                 vm, self.drives_of(vm), self.sockets(vm.vmid), self.serial_log(vm.vmid), restrict=self.restrict
             )
             self.machines[vm.vmid] = slow(lambda: Machine([*argv, *self.more_arguments, *more], self.sockets(vm.vmid)))
+            if any(map(NET.fullmatch, vm.config)):
+                self.port_file(vm.vmid).write_text(str(slow(self.machines[vm.vmid].ssh_port)), encoding="ascii")
         except (MachineError, Unsupported) as exc:
             raise TaskError(f"start failed: {exc}") from exc
 
@@ -84,6 +86,10 @@ class PowerMixin:
 
     def sockets(self, vmid: int) -> Path:
         return self.workdir / str(vmid)
+
+    def port_file(self, vmid: int) -> Path:
+        """Where other processes read which port of 127.0.0.1 leads to the SSH server of a VM that was started."""
+        return self.sockets(vmid) / "ssh-port"
 
     # -------------------------------------------------------------------- stop
 
