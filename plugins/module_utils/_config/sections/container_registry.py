@@ -173,7 +173,22 @@ SECTION = {
                         "description": "The address of what is mirrored, such as https://registry-1.docker.io.",
                     },
                     "port": {"type": "integer", "description": "Where the mirror answers."},
-                    "username": {"type": "string", "description": "A user of the upstream."},
+                    "username": {
+                        "type": "string",
+                        "description": "A user of the "
+                        "upstream. "
+                        "Version 2 of "
+                        "distribution "
+                        "logs in where "
+                        "tokens are "
+                        "given, as Docker "
+                        "Hub does, and "
+                        "cannot mirror a "
+                        "registry that "
+                        "asks for a "
+                        "password "
+                        "itself.",
+                    },
                     "password": {"type": "string", "description": "Its password.", "x-secret": True},
                 },
                 "additionalProperties": False,
