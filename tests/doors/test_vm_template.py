@@ -156,6 +156,7 @@ def test_the_result_tells_the_same(bench: Bench) -> None:
         "current": None,
         "retired": [],
         "unfinished": [],
+        "builder": None,
         "foreign": [],
         "kept": [],
     }

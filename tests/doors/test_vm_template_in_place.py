@@ -66,6 +66,8 @@ ELSEWHERE = {
     *("storage", "cloudinit_storage", "pool", "disk", "bios", "efi", "tpm"),
     # test_customise.py, test_prove.py
     *("customize", "iso_storage", "prove"),
+    # test_bake.py
+    *("bake_keys", "bake_timeout", "bake_version", "stop_before", "resume", "abandon"),
     # Its difference holds the identity's tags; it has a test of its own below.
     "tags",
     # What becomes of former generations (test_retention.py), and which one is current (test_rollback.py).

@@ -27,6 +27,8 @@ from tests.support.vendor import Vendor, serve_vendor
 
 TOKEN_SECRET = "5ecre7ed-0000-4000-8000-0123456789ab"
 PASSWORD = "correct-horse-battery-7"
+# One test goes on where the one before ended.
+pytestmark = pytest.mark.xdist_group("templates_bake")
 TASKS = """
 - name: Leave a mark
   ansible.builtin.copy:
