@@ -120,7 +120,7 @@ LINT = (
 SLOWER = ("plugins", "support")
 
 # One more worker than cores: some always wait for a playbook, a process or a time-out.
-WORKERS = ("-n", str((os.cpu_count() or 1) + 1), "--dist", "loadgroup")
+WORKERS = ("-n", str((os.cpu_count() or 1) + 1))
 
 RINGS = (
     Ring("pure", 60, pytest=("tests/unit", *(f"--ignore=tests/unit/{name}" for name in SLOWER), *WORKERS)),

@@ -27,8 +27,6 @@ from tests.support.vendor import Vendor, serve_vendor
 
 TOKEN_SECRET = "5ecre7ed-0000-4000-8000-0123456789ab"
 PASSWORD = "correct-horse-battery-7"
-# One test goes on where the one before ended.
-pytestmark = pytest.mark.xdist_group("templates_bake")
 TASKS = """
 - name: Leave a mark
   ansible.builtin.copy:
@@ -124,8 +122,7 @@ def test_check_mode_shows_the_plan_and_reads_only(site: Site) -> None:
     assert site.server.writes() == []
 
 
-@pytest.mark.slow
-def test_roles_are_baked_into_the_line_and_into_no_other(site: Site) -> None:
+def roles_are_baked_into_the_line_and_into_no_other(site: Site) -> None:
     done = site.play("-vvv")
     assert done.returncode == 0, done.stdout + done.stderr
     assert site.mark.read_text() == "9000 Linux\n"
@@ -136,8 +133,7 @@ def test_roles_are_baked_into_the_line_and_into_no_other(site: Site) -> None:
     assert list((site.home / "run-9000").iterdir()) == []
 
 
-@pytest.mark.slow
-def test_the_second_run_begins_nothing(site: Site) -> None:
+def the_second_run_begins_nothing(site: Site) -> None:
     site.mark.unlink()
     again = site.play()
     assert again.returncode == 0, again.stdout + again.stderr
@@ -146,8 +142,7 @@ def test_the_second_run_begins_nothing(site: Site) -> None:
     assert not site.mark.exists()
 
 
-@pytest.mark.slow
-def test_roles_that_fail_cost_the_builder_and_not_the_line(site: Site) -> None:
+def roles_that_fail_cost_the_builder_and_not_the_line(site: Site) -> None:
     site.line["bake_version"] = "2"
     failed = site.play(command="false")
     assert failed.returncode == 2, failed.stdout
@@ -157,8 +152,7 @@ def test_roles_that_fail_cost_the_builder_and_not_the_line(site: Site) -> None:
     assert [volid for volid in site.server.cluster.volumes("pve1") if "homelab-seed" in volid] == []
 
 
-@pytest.mark.slow
-def test_a_builder_is_kept_when_that_is_asked_for_and_refuses_others(site: Site) -> None:
+def a_builder_is_kept_when_that_is_asked_for_and_refuses_others(site: Site) -> None:
     kept = site.play(command="false", templates_bake_keep_failed=True)
     assert kept.returncode == 2
     found = re.search(
@@ -170,3 +164,12 @@ def test_a_builder_is_kept_when_that_is_asked_for_and_refuses_others(site: Site)
     assert refused.returncode == 2
     assert f"VM 9001 was made by run {found[1]} and waits for its roles" in plain(refused.stdout)
     assert site.states() == {9000: "current", 9001: "building"}
+
+
+@pytest.mark.slow
+def test_a_line_is_baked_kept_and_baked_again(site: Site) -> None:
+    """Each step goes on where the one before ended."""
+    roles_are_baked_into_the_line_and_into_no_other(site)
+    the_second_run_begins_nothing(site)
+    roles_that_fail_cost_the_builder_and_not_the_line(site)
+    a_builder_is_kept_when_that_is_asked_for_and_refuses_others(site)
