@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs the rings of tests and prints what each one did: C(rings.py [RING...]), all of them by default.
 
-They run in order, in two lanes side by side: guests and hosts wait much, and one for the other.
+They run in order, but for the hosts, which wait much and run beside the others.
 
 Each ring writes its output to build/logs and its results to build/junit. With COVERAGE=1 the rings that run Python
 together write build/coverage.xml: measuring takes two thirds more CPU time. The last line is the sum over all JUnit
@@ -132,7 +132,7 @@ RINGS = (
     Ring("lint", 60, tools=LINT),
     Ring("sanity", 120, tools=(Tool("ansible-test sanity", (str(BIN / "python"), "scripts/sanity.py")),)),
     Ring("hosts", 480, pytest=("tests/hosts",), may_skip=True, lane=1),
-    Ring("boot", 480, pytest=("tests/boot",), may_skip=True, lane=1),
+    Ring("boot", 480, pytest=("tests/boot",), may_skip=True),
 )
 
 

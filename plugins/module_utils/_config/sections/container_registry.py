@@ -182,7 +182,7 @@ SECTION = {
                         "logs in where "
                         "tokens are "
                         "given, as Docker "
-                        "Hub does, and "
+                        "Hub does. It "
                         "cannot mirror a "
                         "registry that "
                         "asks for a "
