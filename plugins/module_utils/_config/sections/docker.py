@@ -25,8 +25,8 @@ SECTION = {
             "description": "The version of the engine's package to have, such as "
             "26.1.5*. Empty takes what the repository offers when "
             "it is installed. A host with another version is "
-            "refused; the playbook "
-            "P(homelab.proxmox.docker_upgrade#playbook) changes it.",
+            "refused; the playbook homelab.proxmox.docker_upgrade "
+            "changes it.",
             "default": "",
         },
         "hold": {
@@ -56,13 +56,13 @@ SECTION = {
             "default": "",
         },
         "vendor_key_fingerprints": {
-            "x-merge": "union",
             "type": "array",
             "description": "The fingerprints that the key may "
             "have; those of Docker for Debian and "
             "Ubuntu, and for RHEL.",
             "items": {"type": "string"},
             "default": ["9DC858229FC7DD38854AE2D88D81803C0EBFCD88", "060A61C51B558A7F742B77AAC52FEB6B621E9F35"],
+            "x-merge": "union",
         },
         "compose_source": {
             "type": "string",
@@ -116,13 +116,13 @@ SECTION = {
             "default": [{"base": "10.201.0.0/16", "size": 24}],
         },
         "reserved_networks": {
-            "x-merge": "union",
             "type": "array",
             "description": "Networks that must not be in a pool although "
             "no route leads there yet; the default is "
             "those of k3s.",
             "items": {"type": "string"},
             "default": ["10.42.0.0/16", "10.43.0.0/16"],
+            "x-merge": "union",
         },
         "default_ulimits": {
             "type": "object",
@@ -130,11 +130,11 @@ SECTION = {
             "default": {"nofile": {"soft": 1024, "hard": 524288}},
         },
         "registry_mirrors": {
-            "x-merge": "union",
             "type": "array",
             "description": "Addresses of mirrors of Docker Hub.",
             "items": {"type": "string"},
             "default": [],
+            "x-merge": "union",
         },
         "daemon_settings": {
             "type": "object",
@@ -147,14 +147,13 @@ SECTION = {
             "default": 120,
         },
         "users": {
-            "x-merge": "union",
             "type": "array",
             "description": "Users to put into the group docker. Each of them is root on this host by one command.",
             "items": {"type": "string"},
             "default": [],
+            "x-merge": "union",
         },
         "registries": {
-            "x-merge": "by_key:host",
             "type": "array",
             "description": "Registries with certificates of their own.",
             "items": {
@@ -166,12 +165,13 @@ SECTION = {
                         "description": "The certificate of the authority to trust for it, as text in PEM.",
                     },
                     "client_cert": {"type": "string", "description": "A certificate to show to it, as text in PEM."},
-                    "client_key": {"x-secret": True, "type": "string", "description": "Its key, as text in PEM."},
+                    "client_key": {"type": "string", "description": "Its key, as text in PEM.", "x-secret": True},
                 },
                 "additionalProperties": False,
                 "required": ["host"],
             },
             "default": [],
+            "x-merge": "by_key:host",
         },
         "projects_folder": {
             "type": "string",
@@ -180,7 +180,6 @@ SECTION = {
             "default": "/opt/compose",
         },
         "projects": {
-            "x-merge": "by_key:name",
             "type": "array",
             "description": "Compose projects. One that does not become healthy is put back to what it was before.",
             "items": {
@@ -195,9 +194,9 @@ SECTION = {
                     },
                     "compose": {"description": "The compose file, as a mapping or as text."},
                     "env": {
-                        "x-secret": True,
                         "type": "object",
                         "description": "Variables for its .env file, which root alone may read.",
+                        "x-secret": True,
                     },
                     "files": {
                         "type": "array",
@@ -247,6 +246,7 @@ SECTION = {
                 "required": ["name"],
             },
             "default": [],
+            "x-merge": "by_key:name",
         },
         "prune": {
             "type": "boolean",
@@ -271,11 +271,11 @@ SECTION = {
             "default": "unused",
         },
         "prune_keep_labels": {
-            "x-merge": "union",
             "type": "array",
             "description": "What bears one of these labels stays. A label is NAME or NAME=VALUE.",
             "items": {"type": "string"},
             "default": ["homelab.keep"],
+            "x-merge": "union",
         },
         "upgrade_without_fallback": {
             "type": "boolean",
