@@ -40,7 +40,8 @@ class PayloadImporter(zipimporter):
 
 def compile_once(loader: Any) -> None:
     """Use PayloadImporter for all that is imported from now on, if this loader is that of a payload."""
-    if type(loader) is not zipimporter:
+    # Its own kind is one of zipimporter too, and is in charge already.
+    if not isinstance(loader, zipimporter) or isinstance(loader, PayloadImporter):
         return
     inside = os.path.join(loader.archive, "")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from .._model.cluster import Cluster
 from .._model.guest_state import Choice
@@ -78,7 +78,7 @@ class DropSnapshot:
         return f"delete snapshot {self.name} of {self.of.subject}: {self.reason}"
 
 
-SnapshotStep = TakeSnapshot | DescribeSnapshot | DropSnapshot
+SnapshotStep: TypeAlias = "TakeSnapshot | DescribeSnapshot | DropSnapshot"
 
 _CALLS = {TakeSnapshot: "snapshot", DescribeSnapshot: "snapshot_change", DropSnapshot: "snapshot_delete"}
 

@@ -25,9 +25,9 @@ def main(argv: t.Sequence[str] | None = None) -> int:
     """Run one command."""
     options = _parser().parse_args(argv)
     try:
-        print(json.dumps(options.command(options), sort_keys=True))
+        sys.stdout.write(json.dumps(options.command(options), sort_keys=True) + "\n")
     except (ReleaseError, OSError) as exc:
-        print(f"error: {exc}", file=sys.stderr)
+        sys.stderr.write(f"error: {exc}\n")
         return 1
     return 0
 
@@ -103,4 +103,4 @@ def _prune(options: argparse.Namespace) -> dict[str, t.Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -118,8 +118,9 @@ def source(vmid: int = 9000, node: str = "pve1", generation: str = GENERATION, w
     return Source(row=template, config=config, line="debian-13", generation=generation)
 
 
-def found(config: t.Mapping[str, object] = CONFIG, status: str = "stopped", **more: t.Any) -> FoundVm:
-    base = FoundVm(row=row(100, "web1", status=status), config=VmConfig(dict(config)), identity=IDENTITY)
+def found(config: t.Mapping[str, object] | None = None, status: str = "stopped", **more: t.Any) -> FoundVm:
+    given = VmConfig(dict(CONFIG if config is None else config))
+    base = FoundVm(row=row(100, "web1", status=status), config=given, identity=IDENTITY)
     return replace(base, **more)
 
 
