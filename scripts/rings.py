@@ -47,6 +47,8 @@ STRICT_LAYERS = (
 # Everything together; a run that takes longer hangs somewhere.
 TOTAL_LIMIT = 40 * 60
 TAIL_LINES = 60
+# More failures than that are no accident of a busy machine.
+MAX_AGAIN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,8 @@ class Score:
     skipped: int = 0
     seconds: float = 0.0
     trouble: str = ""
+    alone: int = 0
+    """How many failed beside others and passed alone; the log has both."""
 
     @property
     def ok(self) -> bool:
@@ -200,8 +204,10 @@ def run_pytest(ring: Ring, log: Path, env: Mapping[str, str], limit: float) -> S
     argv = [str(BIN / "python"), "-m", "pytest", "-q", *arguments, f"--junitxml={junit}"]
     argv += ["-o", f"junit_suite_name={ring.name}", "--durations=5"]
     argv += ["--cov=plugins", "--cov-report="] if measures() else []
+    argv += ["-o", f"cache_dir={BUILD / 'pytest' / ring.name}"]
     argv += shlex.split(os.environ.get("ARGS", ""))
     data = BUILD / "coverage" / f".coverage.{ring.name}"
+    begin = time.monotonic()
     status = run(argv, log, env={**env, "COVERAGE_FILE": str(data)}, cwd=ROOT, limit=limit)
     score = Score()
     if junit.exists():
@@ -210,7 +216,19 @@ def run_pytest(ring: Ring, log: Path, env: Mapping[str, str], limit: float) -> S
         score.trouble = "took too long"
     elif status and not score.failed:
         score.trouble = f"pytest ended with status {status}"
+    elif 0 < score.failed <= MAX_AGAIN:
+        run_alone(ring, score, log, env, limit - (time.monotonic() - begin))
     return score
+
+
+def run_alone(ring: Ring, score: Score, log: Path, env: Mapping[str, str], limit: float) -> None:
+    """Run what failed once more by itself: a machine that is busy with other rings is no finding, but it is told."""
+    argv = [str(BIN / "python"), "-m", "pytest", "-q", "--last-failed", "--last-failed-no-failures=none"]
+    argv += ["-o", f"cache_dir={BUILD / 'pytest' / ring.name}", f"--junitxml={BUILD / 'junit' / ring.name}-alone.xml"]
+    argv += [part for part in ring.pytest if part.startswith(("tests/", "--ignore"))]
+    print(f"\n--- {ring.name}: {score.failed} failed, and run once more by themselves:\n{tail(log)}\n", flush=True)
+    if run(argv, log, env=env, cwd=ROOT, limit=limit) == 0:
+        score.alone, score.passed, score.failed = score.failed, score.passed + score.failed, 0
 
 
 def run_tools(ring: Ring, log: Path, env: Mapping[str, str], limit: float) -> Score:
@@ -347,7 +365,8 @@ def table(rings: Sequence[Ring], scores: Mapping[str, Score], seconds: float) ->
         score = scores[ring.name]
         slow = "over its budget" if score.seconds > ring.budget else ""
         numbers = (score.passed, score.failed, score.skipped, f"{score.seconds:.1f}", ring.budget)
-        note = "; ".join(filter(None, (score.trouble, slow)))
+        alone = f"{score.alone} passed by themselves only" if score.alone else ""
+        note = "; ".join(filter(None, (score.trouble, alone, slow)))
         yield form.format(ring.name, "ok" if score.ok else "FAILED", *numbers, note).rstrip()
     yield form.format("all", "", "", "", "", f"{seconds:.1f}", sum(ring.budget for ring in rings), "").rstrip()
 
