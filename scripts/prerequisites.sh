@@ -38,10 +38,11 @@ missing_packages() {
         if lacks gpg; then echo gpg; fi
         if lacks gpg-agent; then echo gpg-agent; fi
         if lacks gpgv; then echo gpgv; fi
-        # What draws the menu, and a browser that looks at the pages that modules write. Nobody is made to install them:
-        # without, those tests are skipped, but not where packages may be installed.
+        # What draws the menu, a reader of ISO files, and a browser that looks at the pages that modules write. Nobody is
+        # made to install them: without, those tests are skipped, but not where packages may be installed.
         if lacks whiptail && may_install; then echo whiptail; fi
         if lacks dialog && may_install; then echo dialog; fi
+        if lacks bsdtar && may_install; then echo libarchive-tools; fi
         if lacks chromium && lacks chromium-headless-shell && may_install; then echo chromium-headless-shell; fi
     fi
     if [ "$1" = boot ]; then
