@@ -1,11 +1,10 @@
 # Copyright (c) 2026, the homelab.proxmox contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Guests that really boot: clones of the template that was baked, and of one without an agent. Two boots."""
+"""Guests that really boot: a clone of the template that was baked, and a builder whose script fails. Two boots."""
 
 from __future__ import annotations
 
-import base64
 import time
 import typing as t
 import urllib.parse
@@ -13,7 +12,6 @@ from pathlib import Path
 
 import pytest
 import requests
-from ansible_collections.homelab.proxmox.plugins.module_utils._model.customize import Customize, Script
 from ansible_collections.homelab.proxmox.plugins.module_utils._model.identity import (
     Identity,
     Role,
@@ -21,13 +19,6 @@ from ansible_collections.homelab.proxmox.plugins.module_utils._model.identity im
     describe,
     identity_tags,
 )
-from ansible_collections.homelab.proxmox.plugins.module_utils._seed.runner import (
-    FOLDER,
-    STATUS_FILE,
-    runner_files,
-    steps_of,
-)
-from ansible_collections.homelab.proxmox.plugins.module_utils._seed.status import parse_status
 
 from tests.support.boot.chain import Baked
 from tests.support.boot.freezer import Frozen
@@ -35,7 +26,7 @@ from tests.support.boot.site import BOOT_LIMIT, NODE, BootSite
 
 QEMU = f"/nodes/{NODE}/qemu"
 GIB = 1024**3
-CLONE, PLAIN = 201, 202
+CLONE = 201
 ADDRESS = "10.99.0.71"
 SECRET = "Correct-Horse-77"
 
@@ -254,23 +245,19 @@ def test_a_clone_is_a_host_that_a_play_configures_over_ssh(site: BootSite, clone
 # ---------------------------------------------------------- what goes wrong in a builder
 
 
-def test_a_script_that_fails_in_a_guest_is_told_in_its_own_words(site: BootSite, clone: int, frozen: Frozen) -> None:
-    """The runner of a builder, in a guest that has booted already, and its report by way of the real agent."""
-    site.lab.thaw(frozen)
-    bad = b"#!/bin/sh\necho about to fail\nls /no/such\nexit 7\n"
-    scripts = (("good", b"true\n"), ("bad", bad), ("never", b"touch /root/never\n"))
-    wish = Customize(agent="none", scripts=tuple(Script(name=name, content=text) for name, text in scripts))
-    site.shell(clone, f"mkdir -m 0700 {FOLDER}")
-    for path, data in runner_files("201-1", steps_of(wish, ())).items():
-        site.agent(clone, "POST", "file-write", file=path, content=base64.b64encode(data).decode(), encode=0)
-    site.execute(clone, "/bin/sh", f"{FOLDER}/run.sh")
-    progress = parse_status(site.agent(clone, "GET", "file-read", file=STATUS_FILE)["content"], "201-1")
-    assert progress.result == "failed"
-    assert str(progress.failure) == (
-        "step 2, script bad, ended with status 7:\n"
-        "about to fail\nls: cannot access '/no/such': No such file or directory"
-    )
-    assert site.shell(clone, "ls /root") == ""
+def test_a_line_whose_script_fails_is_refused_in_the_guests_own_words(site: BootSite) -> None:
+    """The fifth boot: a builder whose second script fails."""
+    bad = "#!/bin/sh\necho about to fail\nls /no/such\nexit 7\n"
+    scripts = (("good", "#!/bin/sh\ntrue\n"), ("bad", bad), ("never", "#!/bin/sh\ntouch /root/never\n"))
+    customize = {"scripts": [{"name": name, "content": content} for name, content in scripts]}
+    result = site.call("vm_template", site.line(line="broken", vmid_range="9400-9499", customize=customize))
+    assert result["failed"], result
+    assert "script bad, ended with status 7:" in result["msg"], result["msg"]
+    assert "about to fail\nls: cannot access '/no/such': No such file or directory" in result["msg"]
+    # Nothing is left of it.
+    assert [vmid for vmid in (*site.lab.vms, *site.lab.machines) if 9400 <= vmid <= 9499] == []
+    assert [volid for volid, volume in site.lab.volumes().items() if 9400 <= (volume.vmid or 0) <= 9499] == []
+    assert [volid for volid in site.lab.volumes() if "homelab-seed" in volid] == []
 
 
 def test_a_builder_that_a_killed_run_has_left_running_goes_with_the_next_run(
@@ -305,38 +292,17 @@ def test_a_guest_that_switches_itself_off_is_stopped(site: BootSite, clone: int,
     assert stopped(site, clone)
 
 
-def test_shutdown_and_destroy(site: BootSite, clone: int, frozen: Frozen) -> None:
+def test_a_guest_whose_agent_is_gone_hears_the_button_and_is_destroyed(
+    site: BootSite, clone: int, frozen: Frozen
+) -> None:
     site.lab.thaw(frozen)
     machine = site.lab.machines[clone]
-    assert site.api.done("POST", f"{QEMU}/{clone}/status/shutdown") == ["TASK OK"]
+    site.ssh(clone, "ops", "sudo -n systemctl stop qemu-guest-agent")
+    silent = f"QEMU Guest Agent is not running - VM {clone} qmp command 'guest-ping' failed - got timeout"
+    assert site.api.done("POST", f"{QEMU}/{clone}/status/shutdown") == [silent, "TASK OK"]
     assert machine.ended()
     files = [volume.path for volume in site.lab.volumes().values() if volume.vmid == clone]
     assert all(file is not None and file.exists() for file in files)
     site.api.done("DELETE", f"{QEMU}/{clone}")
     assert [file for file in files if file is not None and file.exists()] == []
     assert "web-1 login:" in site.lab.serial(clone)
-
-
-# ------------------------------------------------------------- without an agent
-
-
-def test_a_guest_without_an_agent_boots_and_hears_the_button(site: BootSite) -> None:
-    template = site.template(agent=False, line="debian-12-plain", storage="local-lvm", ciuser="admin")
-    keys = quoted(site.public_key)
-    site.api.done("POST", f"{QEMU}/{template}/clone", newid=PLAIN, name="plain", full=1)
-    site.api.ok("PUT", f"{QEMU}/{PLAIN}/config", sshkeys=keys)
-    site.api.done("POST", f"{QEMU}/{PLAIN}/status/start")
-    ping = site.api.refused("POST", f"{QEMU}/{PLAIN}/agent/ping")
-    assert ping.message == "No QEMU guest agent configured"
-    end = time.monotonic() + BOOT_LIMIT
-    while "plain login:" not in site.lab.serial(PLAIN):
-        assert time.monotonic() < end, "no login on the serial port"
-        time.sleep(1)
-    assert site.ssh(PLAIN, "admin", "cloud-init status --wait; dpkg -l | grep -c guest-agent || true").splitlines()[
-        -2:
-    ] == [
-        "status: done",
-        "0",
-    ]
-    site.api.done("POST", f"{QEMU}/{PLAIN}/status/shutdown")
-    assert PLAIN not in site.lab.machines

@@ -139,6 +139,13 @@ def test_what_is_destructive_is_not_done_without_a_word(site: Site) -> None:
 
 
 @pytest.mark.slow
+def test_what_needs_root_does_not_begin_without(site: Site) -> None:
+    told = site.homelab.run("run", "controller", status=8)
+    assert "controller changes this machine as root" in told.stderr
+    assert "/bootstrap.sh --yes as root" in told.stderr
+    assert "controller" not in [run["action"] for run in site.homelab.runs()]
+
+
 def test_a_run_for_nobody_is_no_success(site: Site) -> None:
     done = site.homelab.run("run", "hardening", status=3)
     assert "no host was matched: the inventory has none in guests" in done.stderr

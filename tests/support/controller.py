@@ -57,8 +57,8 @@ class Controller:
         (folder / "hosts.json").write_text(json.dumps(groups), encoding="utf-8")
         self.own()
 
-    def cluster(self, server: Server, **variables: t.Any) -> None:
-        """One cluster, C(home), and no guest."""
+    def cluster(self, server: Server, groups: t.Mapping[str, t.Any] | None = None, **variables: t.Any) -> None:
+        """One cluster, C(home), and no guest; C(groups) are others."""
         # The certificate is where only its maker may read.
         authority = self.etc / "ca.pem"
         authority.write_bytes(Path(server.ca_path).read_bytes())
@@ -70,7 +70,7 @@ class Controller:
             "proxmox_ca_path": str(authority),
         }
         hosts = {"home": {**connection, **variables}}
-        self.inventory({"proxmox_clusters": {"hosts": hosts}, "guests": {"hosts": {}}})
+        self.inventory({"proxmox_clusters": {"hosts": hosts}, "guests": {"hosts": {}}, **(groups or {})})
 
     def environment(self) -> dict[str, str]:
         return {**os.environ, "PYTHONPATH": str(COLLECTIONS), "HOME": str(self.home), **self.environ}

@@ -32,14 +32,14 @@ def roles_table() -> str:
     for kind in Kind:
         for privilege in _all_privileges(kind):
             who = [name for name in CAPABILITIES if privilege in _privileges(kind, name)]
-            versions = [major for major in NEEDS if privilege in role_privileges(major).get(kind, ())]
+            versions = [major for major in NEEDS if privilege in role_privileges(major, CAPABILITIES).get(kind, ())]
             only = "" if len(versions) == len(NEEDS) else f" (PVE {versions[0]})"
             lines.append(f"| `{DEFAULT_ROLES[kind]}` | `{PATHS[kind]}` | `{privilege}`{only} | {', '.join(who)} |")
     return "\n".join(lines)
 
 
 def _all_privileges(kind: Kind) -> list[str]:
-    return sorted({name for major in NEEDS for name in role_privileges(major).get(kind, ())})
+    return sorted({name for major in NEEDS for name in role_privileges(major, CAPABILITIES).get(kind, ())})
 
 
 def _privileges(kind: Kind, capability: str) -> set[str]:
@@ -47,7 +47,7 @@ def _privileges(kind: Kind, capability: str) -> set[str]:
 
 
 def commands(major: int) -> str:
-    """The same by hand, for the shell of a node."""
+    """The default capabilities by hand, for the shell of a node."""
     user, token = "homelab@pve", "homelab@pve!ansible"
     lines = [f"pveum role add {DEFAULT_ROLES[kind]} --privs '{' '.join(names)}'" for kind, names in _roles(major)]
     lines += ["pveum pool add templates", f"pveum user add {user}", f"pveum user token add {user} ansible --privsep 1"]

@@ -72,6 +72,7 @@ _ACTION = {
         "parameters": {"type": "array", "items": _PARAMETER},
         "fixed": {"type": "object", "additionalProperties": {"type": "string"}},
         "check": {"type": "boolean"},
+        "root": {"type": "boolean"},
     },
 }
 

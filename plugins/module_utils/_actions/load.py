@@ -143,6 +143,7 @@ def _action(entry: Mapping[str, t.Any], file: Path, reference: Reference) -> tup
         parameters=tuple(parameters),
         fixed=dict(entry.get("fixed", {})),
         check=bool(entry.get("check", False)),
+        root=bool(entry.get("root", False)),
         source=str(file),
     )
     return action, [f"{file}: {action.id}: {problem}" for problem in problems]

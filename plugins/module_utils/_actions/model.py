@@ -77,6 +77,8 @@ class Action:
     """Variables that it always sets, such as the word that a playbook waits for before it removes anything."""
     check: bool = False
     """Whether it is a look at the plan, never more."""
+    root: bool = False
+    """Whether it changes the machine that it runs on, as root."""
     source: str = ""
     """The file that it was read from."""
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import signal
+import subprocess
 import threading
 import time
 import typing as t
@@ -18,10 +20,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
-from .._actions.model import Invocation
+from .._actions.model import Action, Invocation
 from . import runs
 from .cancel import Canceler
-from .context import Context
+from .context import COLLECTIONS, Context
 from .exits import Exit, Trouble
 from .files import write_json
 from .journal import JOURNAL, Journal
@@ -38,6 +40,7 @@ except ImportError:
 else:
     HAS_RUNNER = True
 
+BOOTSTRAP = COLLECTIONS / "ansible_collections" / "homelab" / "proxmox" / "bootstrap.sh"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -58,6 +61,7 @@ def execute(context: Context, invocation: Invocation, say: Say, step: Step = lam
     if not HAS_RUNNER:
         raise Trouble(Exit.INCOMPLETE, "runs need the Python library ansible-runner. Install it beside ansible-core")
     context.effective.require()
+    _require_root(invocation.action)
     say = unhindered(say)
     inventory = inventory_of(context, invocation)
     try:
@@ -80,6 +84,21 @@ def execute(context: Context, invocation: Invocation, say: Say, step: Step = lam
     keep, days = context.setting("runs.keep", runs.KEEP_RUNS), context.setting("logging.keep_days", runs.KEEP_DAYS)
     runs.prune(context.paths.runs, context.paths.logs, datetime.now(UTC), keep, days)
     return ended
+
+
+def _require_root(action: Action) -> None:
+    """Say at once what Ansible would only find out in the middle. Raises Trouble."""
+    if not action.root or os.geteuid() == 0:
+        return
+    sudo = shutil.which("sudo")
+    # As Ansible asks, without a terminal.
+    if sudo and subprocess.run([sudo, "-n", "true"], capture_output=True, check=False, timeout=30).returncode == 0:
+        return
+    raise Trouble(
+        Exit.DENIED,
+        f"{action.id} changes this machine as root, which this account may not. Run {BOOTSTRAP} --yes as root, which "
+        "does the same",
+    )
 
 
 def _journal(context: Context, invocation: Invocation, run: Run) -> Journal:

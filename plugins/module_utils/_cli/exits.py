@@ -26,6 +26,8 @@ class Exit(IntEnum):
     """A host did not answer."""
     INCOMPLETE = 7
     """A library or a program is missing."""
+    DENIED = 8
+    """The action needs root, and the account may not become it."""
     CANCELED = 130
 
 

@@ -92,12 +92,19 @@ class Machine:
 
 @contextlib.contextmanager
 def machine(
-    daemon: Daemon, image: str, name: str, *, network: str = "hosts", volumes: Sequence[str] = ()
+    daemon: Daemon,
+    image: str,
+    name: str,
+    *,
+    network: str = "hosts",
+    volumes: Sequence[str] = (),
+    capabilities: Sequence[str] = (),
 ) -> Iterator[Machine]:
     """A host that is up, until the with-block ends. C(network) may be none. Raises ToolError."""
     host = Machine(daemon, name)
     mounts = [word for volume in volumes for word in ("--volume", volume)]
-    options = ["--name", name, "--hostname", name, "--network", network, *OPTIONS, *mounts]
+    rights = [word for capability in capabilities for word in ("--cap-add", capability)]
+    options = ["--name", name, "--hostname", name, "--network", network, *OPTIONS, *mounts, *rights]
     host.docker("run", "--detach", *options, f"hosts/{image}", "/lib/systemd/systemd")
     try:
         end = time.monotonic() + LIMIT
