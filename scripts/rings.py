@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs the rings of tests and prints what each one did: C(rings.py [RING...]), all of them by default.
 
-They run in order, but for the hosts, which wait much and run beside the others.
+Two run at a time: the hosts, which wait much, beside the others, which come in their order.
 
 Each ring writes its output to build/logs and its results to build/junit. With COVERAGE=1 the rings that run Python
 together write build/coverage.xml: measuring takes two thirds more CPU time. The last line is the sum over all JUnit
@@ -65,8 +65,7 @@ class Tool:
 class Ring:
     """Either pytest over some folders, or tools. C(budget) in seconds is what it may take on two idle cores.
 
-    C(may_skip): its tests may all be skipped on a person's machine that lacks programs; in CI they may not. C(lane):
-    rings of different lanes run side by side.
+    C(may_skip): its tests may all be skipped on a person's machine that lacks programs; in CI they may not.
     """
 
     name: str
@@ -74,7 +73,6 @@ class Ring:
     pytest: tuple[str, ...] = ()
     tools: tuple[Tool, ...] = ()
     may_skip: bool = False
-    lane: int = 0
 
 
 @dataclass(slots=True)
@@ -127,18 +125,20 @@ SLOWER = ("plugins", "support")
 # One more worker than cores: some always wait for a playbook, a process or a time-out.
 WORKERS = ("-n", str((os.cpu_count() or 1) + 1))
 
+# In the order in which they begin: the longest first, so that none is left to run alone at the end.
 RINGS = (
+    Ring("hosts", 480, pytest=("tests/hosts",), may_skip=True),
     Ring("pure", 60, pytest=("tests/unit", *(f"--ignore=tests/unit/{name}" for name in SLOWER), *WORKERS)),
     Ring(
         "doors",
         180,
         pytest=(*(f"tests/unit/{n}" for n in SLOWER), "tests/doors", "tests/contract", "tests/playbooks", *WORKERS),
     ),
-    Ring("lint", 60, tools=LINT),
-    Ring("sanity", 120, tools=(Tool("ansible-test sanity", (str(BIN / "python"), "scripts/sanity.py")),)),
-    Ring("hosts", 480, pytest=("tests/hosts",), may_skip=True, lane=1),
     Ring("boot", 480, pytest=("tests/boot",), may_skip=True),
+    Ring("sanity", 120, tools=(Tool("ansible-test sanity", (str(BIN / "python"), "scripts/sanity.py")),)),
+    Ring("lint", 60, tools=LINT),
 )
+AT_ONCE = 2
 
 
 RUNNING: set[subprocess.Popen[bytes]] = set()
@@ -334,28 +334,23 @@ def write_coverage(rings: Sequence[Ring]) -> str:
     return f"{total:.0%} of the lines of plugins/"
 
 
-def run_lanes(rings: Sequence[Ring]) -> dict[str, Score]:
-    """Run all rings, each lane in its order. An interruption ends what runs in the others too."""
+def run_all(rings: Sequence[Ring]) -> dict[str, Score]:
+    """Run all rings, as many at once as there may be. An interruption ends all that run."""
     end = time.monotonic() + TOTAL_LIMIT
-    scores: dict[str, Score] = {}
 
-    def lane(number: int) -> None:
-        for ring in rings:
-            if ring.lane == number:
-                scores[ring.name] = run_ring(ring, end - time.monotonic())
+    def work(ring: Ring) -> Score:
+        return run_ring(ring, end - time.monotonic())
 
-    with ThreadPoolExecutor() as pool:
-        lanes = [pool.submit(lane, number) for number in sorted({ring.lane for ring in rings})]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        begun = {ring.name: pool.submit(work, ring) for ring in rings}
         try:
-            for one in lanes:
-                one.result()
+            return {name: one.result() for name, one in begun.items()}
         except KeyboardInterrupt:
-            for waiting in lanes:
+            for waiting in begun.values():
                 waiting.cancel()
             for process in tuple(RUNNING):
                 _end_group(process)
             os._exit(130)
-    return scores
 
 
 def table(rings: Sequence[Ring], scores: Mapping[str, Score], seconds: float) -> Iterator[str]:
@@ -383,7 +378,7 @@ def main(names: Sequence[str]) -> int:
     for folder in ("logs", "junit", "coverage"):
         (BUILD / folder).mkdir(parents=True, exist_ok=True)
     begin = time.monotonic()
-    scores = run_lanes(rings)
+    scores = run_all(rings)
     seconds = time.monotonic() - begin
     covered = write_coverage(rings) if measures() else ""
     print()

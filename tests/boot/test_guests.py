@@ -5,13 +5,17 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
 import time
 import typing as t
 import urllib.parse
 from pathlib import Path
 
+import jinja2
 import pytest
 import requests
+import yaml
 from ansible_collections.homelab.proxmox.plugins.module_utils._model.identity import (
     Identity,
     Role,
@@ -25,6 +29,7 @@ from tests.support.boot.freezer import Frozen
 from tests.support.boot.site import BOOT_LIMIT, NODE, BootSite
 
 QEMU = f"/nodes/{NODE}/qemu"
+ROLES = Path(__file__).resolve().parents[2] / "roles"
 GIB = 1024**3
 CLONE = 201
 ADDRESS = "10.99.0.71"
@@ -240,6 +245,34 @@ def test_a_clone_is_a_host_that_a_play_configures_over_ssh(site: BootSite, clone
     assert site.shell(clone, "cat /etc/served-by") == "web-1 of Debian"
     again = site.play(str(playbook), groups)
     assert "changed=0 " in again.stdout, again.stdout
+
+
+def test_a_builder_is_only_reached_by_the_host_key_that_its_agent_told(
+    site: BootSite, clone: int, frozen: Frozen
+) -> None:
+    site.lab.thaw(frozen)
+    keys = site.shell(clone, "cat /etc/ssh/ssh_host_*_key.pub").splitlines()
+    told = [" ".join(key.split()[:2]) for key in keys]
+    assert reached_with(site, clone, told) == (0, "web-1\n", "")
+    kind = min(told).split()[0]
+    stranger = " ".join(site.public_key.split()[:2])
+    status, out, err = reached_with(site, clone, [stranger if kind == "ssh-ed25519" else f"{kind} AAAAnone"])
+    assert (status, out) == (255, "")
+    assert "Host key verification failed." in err
+
+
+def reached_with(site: BootSite, vmid: int, host_keys: list[str]) -> tuple[int, str, str]:
+    """Log in with the options that the role templates_bake gives its builders."""
+    (begin,) = (
+        task["ansible.builtin.add_host"]
+        for task in yaml.safe_load((ROLES / "templates_bake/tasks/begin.yml").read_text(encoding="utf-8"))
+        if "ansible.builtin.add_host" in task
+    )
+    options = jinja2.Template(begin["ansible_ssh_common_args"]).render(item={"host_keys": host_keys})
+    argv = ["ssh", "-i", str(site.key), "-p", str(site.lab.ssh_port(vmid)), "-o", "BatchMode=yes", "-F", "none"]
+    argv += [*shlex.split(options), "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=120", "ops@127.0.0.1", "hostname"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=BOOT_LIMIT, check=False)
+    return done.returncode, done.stdout, done.stderr
 
 
 # ---------------------------------------------------------- what goes wrong in a builder
