@@ -81,7 +81,9 @@ options:
     elements: str
     default: []
   nodes:
-    description: Nodes that may download from a URL. Without it images are uploaded.
+    description:
+      - Nodes that may download from a URL. Without it images are uploaded.
+      - Also the nodes that V(nodes) and V(updates) in O(capabilities) are about.
     type: list
     elements: str
     default: []
@@ -98,10 +100,14 @@ options:
     elements: str
     default: []
   capabilities:
-    description: What the token is for. The roles hold the union of what the calls of these need.
+    description:
+      - What the token is for. The roles hold the union of what the calls of these need.
+      - V(nodes) and V(updates) let M(homelab.proxmox.node_info) read the services and the pending packages of O(nodes),
+        with C(Sys.Audit) and C(Sys.Modify) on them. Proxmox VE shows packages only to who may also change the node,
+        its network and its services; grant V(updates) only where that is acceptable.
     type: list
     elements: str
-    choices: [templates, customise, prove, clones, backup, guests]
+    choices: [templates, customise, prove, clones, backup, guests, nodes, updates]
     default: [templates, customise, prove, clones, backup, guests]
   roles:
     description: Names and privileges of the roles, one for each kind of path.

@@ -25,7 +25,7 @@ options:
     description: What shall be possible. The privileges for it are checked.
     type: list
     elements: str
-    choices: [templates, customise, prove, clones, backup, guests]
+    choices: [templates, customise, prove, clones, backup, guests, nodes, updates]
     default: [templates]
   nodes:
     description: The nodes to look at. Without it all of them; then an offline one is a warning instead of an error.

@@ -15,7 +15,7 @@ from .._model.access import Access, AccessState, Grant, RoleWish
 from .._plan.access import plan_access
 from .._plan.plan import OptionProblems, Plan
 from .._plan.privilege_table import CAPABILITIES, Kind
-from .._plan.privileges import DEFAULT_ROLES
+from .._plan.privileges import DEFAULT_CAPABILITIES, DEFAULT_ROLES
 from .._pve.client import Client
 from .._read.access import read_access
 from .run import Door
@@ -66,7 +66,7 @@ def access_options() -> dict[str, dict[str, t.Any]]:
                 "type": "list",
                 "elements": "str",
                 "choices": list(CAPABILITIES),
-                "default": list(CAPABILITIES),
+                "default": list(DEFAULT_CAPABILITIES),
             },
             "roles": {"type": "dict", "default": {}, "apply_defaults": True, "options": role},
             "comment": {"type": "str"},

@@ -215,13 +215,11 @@ _COMMON: Mapping[str, CallNeeds] = {
         origin="You also need 'Datastore.AllocateSpace' on any used storage and 'SDN.Use' on any used bridge/vnet",
     ),
     "destroy": CallNeeds(endpoint=f"DELETE {_QEMU}", checked=_all(_VM, "VM.Allocate")),
-    "start": CallNeeds(endpoint=f"POST {_QEMU}/status/start", checked=_all(_VM, "VM.PowerMgmt")),
-    "stop": CallNeeds(endpoint=f"POST {_QEMU}/status/stop", checked=_all(_VM, "VM.PowerMgmt")),
     "power": CallNeeds(endpoint=f"POST {_QEMU}/status/shutdown", checked=_all(_VM, "VM.PowerMgmt")),
-    "reboot": CallNeeds(endpoint=f"POST {_QEMU}/status/reboot", checked=_all(_VM, "VM.PowerMgmt")),
-    "reset": CallNeeds(endpoint=f"POST {_QEMU}/status/reset", checked=_all(_VM, "VM.PowerMgmt")),
-    "suspend": CallNeeds(endpoint=f"POST {_QEMU}/status/suspend", checked=_all(_VM, "VM.PowerMgmt")),
-    "resume": CallNeeds(endpoint=f"POST {_QEMU}/status/resume", checked=_all(_VM, "VM.PowerMgmt")),
+    **{
+        name: CallNeeds(endpoint=f"POST {_QEMU}/status/{name}", checked=_all(_VM, "VM.PowerMgmt"))
+        for name in ("start", "stop", "reboot", "reset", "suspend", "resume")
+    },
     "snapshot_list": CallNeeds(endpoint=f"GET {_QEMU}/snapshot", checked=_all(_VM, "VM.Audit")),
     "snapshot_feature": CallNeeds(endpoint=f"GET {_QEMU}/feature", checked=_all(_VM, "VM.Audit")),
     "snapshot": CallNeeds(endpoint=f"POST {_QEMU}/snapshot", checked=_all(_VM, "VM.Snapshot")),
@@ -280,6 +278,8 @@ _COMMON: Mapping[str, CallNeeds] = {
         unlisted=_all(_BRIDGE, "SDN.Use"),
         origin="qemu-server PVE::QemuServer check_restore_permissions, of the networks in the archived config",
     ),
+    "node_services": CallNeeds(endpoint="GET /nodes/{node}/services", checked=_all(_NODE, "Sys.Audit")),
+    "node_updates": CallNeeds(endpoint="GET /nodes/{node}/apt/update", checked=_all(_NODE, "Sys.Modify")),
 }
 
 _AGENT_8: Mapping[str, str] = {
@@ -345,6 +345,8 @@ CAPABILITIES: Mapping[str, tuple[str, ...]] = {
         *("backup_delete", "backup_change", "backup_config", "restore", "restore_net", "config", "destroy"),
     ),
     "guests": ("see_vm", "see_pool", "read_vm", *_POWER, *_SNAPSHOTS, *_EXEC),
+    "nodes": ("node_services",),
+    "updates": ("node_updates",),
 }
 """What a person may want to do, to the calls it takes."""
 

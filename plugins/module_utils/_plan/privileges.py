@@ -26,6 +26,13 @@ DEFAULT_ROLES: Mapping[Kind, str] = MappingProxyType(
         Kind.BRIDGE: "HomelabBridge",
     }
 )
+
+# Sys.Audit on a node shows its settings and everybody's tasks; Sys.Modify changes its network and stops its services.
+ON_DEMAND = frozenset({"nodes", "updates"})
+"""Capabilities that look at the nodes themselves, with privileges that nothing else here needs."""
+
+DEFAULT_CAPABILITIES = tuple(name for name in CAPABILITIES if name not in ON_DEMAND)
+
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
@@ -155,7 +162,7 @@ def grant_line(
     )
 
 
-def role_privileges(pve_major: int, capabilities: Iterable[str] = tuple(CAPABILITIES)) -> dict[Kind, tuple[str, ...]]:
+def role_privileges(pve_major: int, capabilities: Iterable[str] = DEFAULT_CAPABILITIES) -> dict[Kind, tuple[str, ...]]:
     """The union of what the capabilities' calls need, sorted, for each kind of path that needs anything.
 
     Of alternatives the narrowest is taken. Storages are always granted C(Datastore.Audit) where they are granted

@@ -98,7 +98,7 @@ SECTION = {
         },
         "nodes": {
             "type": "array",
-            "description": "Nodes that may download from a URL.",
+            "description": "Nodes that may download from a URL, and that nodes and updates are about.",
             "items": {"type": "string"},
             "default": [],
         },
@@ -116,8 +116,15 @@ SECTION = {
         },
         "capabilities": {
             "type": "array",
-            "description": "What the token is for.",
-            "items": {"type": "string", "enum": ["templates", "customise", "prove", "clones", "backup", "guests"]},
+            "description": "What the token is for. nodes and updates show the "
+            "services and the pending packages of "
+            "access_nodes. updates takes Sys.Modify on them, "
+            "which also lets the token change a node, its "
+            "network and its services.",
+            "items": {
+                "type": "string",
+                "enum": ["templates", "customise", "prove", "clones", "backup", "guests", "nodes", "updates"],
+            },
             "default": ["templates", "customise", "prove", "clones", "backup", "guests"],
         },
         "roles": {

@@ -102,7 +102,10 @@ PREFLIGHT = {
         "capabilities": {
             "title": "Capabilities",
             "type": "array",
-            "items": {"type": "string", "enum": ["templates", "customise", "prove", "clones", "backup"]},
+            "items": {
+                "type": "string",
+                "enum": ["templates", "customise", "prove", "clones", "backup", "guests", "nodes", "updates"],
+            },
             "description": "What shall be possible.",
         },
         "nodes": {**_STRINGS, "title": "Nodes", "description": "The nodes to look at."},
