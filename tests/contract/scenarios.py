@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tests.support.pve.images import qcow2
+from tests.support.pve.nodes import package
 from tests.support.workbench import IMAGE, Bench
 
 from .scenarios_actions import ACTIONS, ACTS
@@ -182,6 +183,12 @@ def export(bench: Bench) -> None:
     """A bundle of a line, with its image."""
     build_alpha(bench)
     assert bench.call("vm_template_bundle", bundle(include_image=True)(bench))["changed"]
+
+
+def neglect(bench: Bench) -> None:
+    """A node with a service that has failed, and packages that wait."""
+    bench.cluster.services["pve1"] = {"pvestatd": ("failed", "failed", "enabled")}
+    bench.cluster.packages["pve1"] = [package("openssl", "3.0.1", "3.0.2"), package("pve-new", None, "1.0", "Proxmox")]
 
 
 def grant(bench: Bench) -> None:
@@ -358,6 +365,15 @@ SCENARIOS = [
     Scenario(door="access", about="first run", params=lambda bench: PLACES),
     Scenario(door="access", about="more places", params=lambda bench: {**PLACES, "zones": ["lab"]}, prepare=grant),
     Scenario(door="access", about="absent", params=lambda bench: {"state": "absent"}, prepare=grant),
+    Scenario(door="access", about="on demand", params=lambda bench: {**PLACES, "capabilities": ["updates"]}),
+    Scenario(door="node_info", about="how they are", params=lambda bench: {}, changes=False),
+    Scenario(
+        door="node_info",
+        about="everything",
+        params=lambda bench: {"nodes": ["pve1"], "gather": ["services", "updates"]},
+        prepare=neglect,
+        changes=False,
+    ),
     Scenario(door="preflight", about="fresh site", params=lambda bench: {"fail_on": "never"}, changes=False),
     Scenario(door="cloud_image_info", about="one entry", params=lambda bench: {"ids": ["debian-13"]}, changes=False),
     Scenario(

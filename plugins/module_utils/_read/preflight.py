@@ -42,7 +42,7 @@ def read_facts(
         for name, ask in _of_node(reader, node, about, now).items():
             asks[node, name] = ask
     with ThreadPoolExecutor(max_workers=min(READERS, len(asks))) as pool:
-        answers = dict(zip(asks, pool.map(_answered, asks.values()), strict=True))
+        answers = dict(zip(asks, pool.map(answered, asks.values()), strict=True))
     return PreflightFacts(
         cluster=cluster,
         permissions=permissions,
@@ -53,7 +53,7 @@ def read_facts(
     )
 
 
-def _answered(ask: Callable[[], _T]) -> _T | Unanswered:
+def answered(ask: Callable[[], _T]) -> _T | Unanswered:
     try:
         return ask()
     except ApiError as error:

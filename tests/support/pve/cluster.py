@@ -35,6 +35,7 @@ from .faults import FaultsMixin
 from .ha import HaMixin
 from .limits import LimitsMixin
 from .move import MoveMixin
+from .nodes import NodesMixin
 from .power import PowerMixin
 from .qemu import QemuMixin
 from .snapshots import SnapshotsMixin
@@ -89,6 +90,7 @@ class FakeCluster(
     StorageMixin,
     TasksMixin,
     StatusMixin,
+    NodesMixin,
     StaticMixin,
     FakePve,
 ):
