@@ -25,6 +25,7 @@ from tests.support.controller import Controller
 from tests.support.pve import FakeCluster, Server, serve
 from tests.support.pve.cluster import cluster_storages
 from tests.support.pve.images import GIB, qcow2
+from tests.support.pve.nodes import package
 from tests.support.vendor import Vendor, serve_vendor
 
 PASSWORD = "correct-horse-battery-9"
@@ -84,13 +85,38 @@ def test_the_runbooks_do_what_they_say(site: Site) -> None:
     assert len(restored) == 1, "it was really restored"
     assert site.templates() == [("pve1", "debian-13")], "and removed again"
 
+    site.server.cluster.services["pve2"] = {"cron": ("failed", "failed", "enabled")}
+    site.server.cluster.packages["pve1"] = [package("openssl", "3.0.1", "3.0.2"), package("pve-manager", "8", "9")]
     site.server.reset_log()
     homelab.run("run", "daily")
     assert site.server.writes() == []
     said = homelab.run("status").stdout
     assert "home/pve1: ok, it answers" in said
     assert "debian-13 on home/pve1: 0 days old" in said
+    assert "home/pve2: warning, cron is failed (the service cron)" in said
     assert "Pending updates (just now)" in said
+    assert "home/pve1: 2 packages (Debian 2)" in said
+    assert "home/pve2: no packages" in said
+    facts = json.loads(homelab.run("status", "--json").stdout)
+    assert (facts["ok"], len(facts["warnings"])) == (True, 1)
+    pending = facts["updates"]["hosts"]["home"]["systems"][0]["updates"]
+    assert [row["version"] for row in pending] == ["3.0.2", "9"]
+
+
+@pytest.mark.slow
+def test_what_a_token_may_not_see_of_nodes_is_unknown_and_no_failure(site: Site) -> None:
+    cluster = site.server.cluster
+    cluster.add_user("auto@pve")
+    token = {"proxmox_api_token_id": "auto@pve!ci", "proxmox_api_token_secret": cluster.add_token("auto@pve!ci")}
+    site.homelab.cluster(site.server, **{**site.variables, **token})
+    site.server.reset_log()
+    try:
+        site.homelab.run("run", "updates")
+    finally:
+        site.homelab.cluster(site.server, **site.variables)
+    assert {entry.status for entry in site.server.requests} == {200}
+    said = site.homelab.run("status").stdout
+    assert "home/pve1: packages unknown, Sys.Modify on /nodes/pve1 would show it" in said
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ import json
 import shutil
 import subprocess
 import typing as t
+from collections import Counter
 from datetime import UTC, datetime
 
 from . import runs
@@ -38,7 +39,7 @@ def status(context: Context, options: argparse.Namespace) -> int:
 
 
 def collect(context: Context, now: datetime) -> dict[str, t.Any]:
-    """How things stand, as JSON. C(ok) is false only for what is known to be wrong."""
+    """How things stand, as JSON. C(ok) is false only for what is known to be wrong; services of nodes are warnings."""
     every = list(runs.all_runs(context.paths.runs, context.paths.logs))
     health, updates = _latest(every, "homelab_health", now), _latest(every, "homelab_updates", now)
     services = _services()
@@ -49,6 +50,7 @@ def collect(context: Context, now: datetime) -> dict[str, t.Any]:
     return {
         "ok": not wrong,
         "wrong": wrong,
+        "warnings": [f"{name}: {text}" for name, node in _systems(health) for text in _down(node)],
         "health": health,
         "updates": updates,
         "services": services,
@@ -85,6 +87,9 @@ def _health_lines(health: t.Mapping[str, t.Any]) -> t.Iterator[str]:
     for host, one in health["hosts"].items():
         for node in one.get("nodes", []):
             yield f"  {host}/{node.get('subject')}: {node.get('level')}, {node.get('message')}"
+    for name, system in _systems(health):
+        yield from (f"  {name}: warning, {text}" for text in _down(system))
+        yield from _unknown_line(name, system, "services")
     yield f"Templates{_when(health)}"
     if not health["hosts"]:
         yield "  unknown: homelab run health finds it out"
@@ -102,9 +107,43 @@ def _update_lines(updates: t.Mapping[str, t.Any]) -> t.Iterator[str]:
         yield "  unknown: homelab run updates finds it out"
     for host, one in updates["hosts"].items():
         newer, unknown = one.get("newer") or [], one.get("unknown") or []
-        yield f"  {host}: {', '.join(newer) if newer else 'nothing newer'}"
+        yield f"  {host}: {', '.join(newer) if newer else 'no newer image'}"
         if unknown:
             yield f"  {host}: unknown for {', '.join(unknown)}"
+    for name, system in _systems(updates):
+        if system.get("updates") is not None:
+            yield f"  {name}: {_packages(system['updates'])}"
+        yield from _unknown_line(name, system, "updates", "packages")
+
+
+def _systems(found: t.Mapping[str, t.Any]) -> t.Iterator[tuple[str, t.Mapping[str, t.Any]]]:
+    """The nodes of every cluster, as homelab.proxmox.node_info tells of them."""
+    for host, one in found["hosts"].items():
+        for system in one.get("systems", []):
+            yield f"{host}/{system.get('node')}", system
+
+
+def _down(system: t.Mapping[str, t.Any]) -> list[str]:
+    """The services that should run and do not."""
+    return [
+        f"{service.get('service')} is {service.get('active_state')} ({service.get('description')})"
+        for service in system.get("services") or []
+    ]
+
+
+def _packages(pending: t.Sequence[t.Mapping[str, t.Any]]) -> str:
+    """How many, and of whom. Proxmox VE does not tell which of them are about security."""
+    if not pending:
+        return "no packages"
+    origins = Counter(str(package.get("origin")) for package in pending)
+    of_whom = ", ".join(f"{origin} {count}" for origin, count in sorted(origins.items()))
+    return f"{len(pending)} package{'' if len(pending) == 1 else 's'} ({of_whom})"
+
+
+def _unknown_line(name: str, system: t.Mapping[str, t.Any], part: str, title: str = "") -> t.Iterator[str]:
+    reason = (system.get("unknown") or {}).get(part)
+    if reason:
+        yield f"  {name}: {title or part} unknown, {reason}"
 
 
 def _when(found: t.Mapping[str, t.Any]) -> str:

@@ -306,3 +306,36 @@ def test_what_the_last_runs_found(tmp_path: Path) -> None:
     assert "home: web" in text
     assert "unknown for odd" in text
     assert "48 h ago, old" in text
+
+
+def test_services_of_nodes_are_warnings_and_packages_are_counted(tmp_path: Path) -> None:
+    context = make({}, str(tmp_path), [])
+    run = runs.begin(context.paths.runs, context.paths.logs, invocation())
+    cron = {"service": "cron", "description": "Regular jobs", "active_state": "failed"}
+    closed = {"services": "Sys.Audit on /nodes/pve2 would show it"}
+    health = [{"node": "pve1", "services": [cron]}, {"node": "pve2", "services": None, "unknown": closed}]
+    pending = [{"package": whose.lower(), "origin": whose} for whose in ("Proxmox", "Debian", "Debian")]
+    updates = [
+        {"node": "pve1", "updates": pending, "unknown": {}},
+        {"node": "pve2", "updates": pending[:1]},
+        {"node": "pve3", "updates": []},
+        {"node": "pve4", "updates": None, "unknown": {"updates": "the node is offline"}},
+    ]
+    facts = {"homelab_health": {"home": {"systems": health}}, "homelab_updates": {"home": {"systems": updates}}}
+    run.update(status="ok", facts=facts)
+    found = status.collect(context, datetime.now(UTC))
+    assert found["ok"], "a service of a node is no reason to fail"
+    assert found["wrong"] == []
+    assert found["warnings"] == ["home/pve1: cron is failed (Regular jobs)"]
+    assert found["updates"]["hosts"]["home"]["systems"] == updates
+    nodes, rest = "\n".join(status.lines(found)).split("Templates")
+    assert nodes.splitlines()[1:] == [
+        "  home/pve1: warning, cron is failed (Regular jobs)",
+        "  home/pve2: services unknown, Sys.Audit on /nodes/pve2 would show it",
+    ]
+    assert [line for line in rest.splitlines() if "/pve" in line] == [
+        "  home/pve1: 3 packages (Debian 2, Proxmox 1)",
+        "  home/pve2: 1 package (Proxmox 1)",
+        "  home/pve3: no packages",
+        "  home/pve4: packages unknown, the node is offline",
+    ]
