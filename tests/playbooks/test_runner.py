@@ -48,6 +48,7 @@ ANSWERS = {
     "drill_backup_storage": "nfs",
     "drill_storage": "fast",
     "drill_prove": "true",
+    "templates_bake_roles": "homelab.proxmox.hardening",
 }
 
 
@@ -55,6 +56,7 @@ def prepare(folder: Path, server: Server) -> Job:
     """What is no value of a survey is in the inventory, as ever."""
     controller = Controller(folder, plain=True)
     lines = [{"line": "web", "url": "https://192.0.2.1/x.qcow2", "checksum": hashed("web"), "hold": True}]
+    lines[0]["bake_version"] = "1"
     variables = {"templates_lines": lines, "templates_nodes": ["pve1"], "templates_defaults": {"storage": "fast"}}
     vms = {"proxmox_vms": {"hosts": {"web-1": {"fleet_vm": {"line": "web", "node": "pve1", "cores": "2"}}}}}
     controller.cluster(server, vms, **variables)

@@ -97,7 +97,8 @@ class Job:
             cwd=self.controller.state,
         )
         plays = self._plays()
-        assert not {name: failed for name, failed in plays.items() if failed}
+        failures = {name: failed for name, failed in plays.items() if failed}
+        assert not failures, failures
         assert done.returncode == 0, done.stdout + done.stderr
         named = {play["name"] for action in self.actions for play in yaml.safe_load(playbook_of(action))}
         assert named <= plays.keys(), f"these did not begin: {named - plays.keys()}"
