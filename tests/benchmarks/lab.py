@@ -198,18 +198,27 @@ class Lab:
         vms = [{"name": name, "line": "debian-13", "memory": 1024, "tags": ["web"], **options} for name in names]
         return [{"name": "VMs", "homelab.proxmox.vm_fleet": {**self._connection(), "vms": vms, "vmid_range": block}}]
 
-    def clone_task(self, template: int, first: int) -> list[Task]:
-        """The peer's way to one clone for each host, with VMIDs that a person has chosen: the only way that works."""
+    def clone_tasks(self, template: int, first: int) -> list[Task]:
+        """The peer's way to one such VM for each host: a clone, and a second task for what it does not take with one.
+
+        VMIDs are those that a person has chosen, which is the only way that works.
+        """
+        vmid = f"{{{{ {first} + groups['all'].index(inventory_hostname) }}}}"
         clone = {
             "clone": "debian-13",
             "vmid": template,
-            "newid": f"{{{{ {first} + groups['all'].index(inventory_hostname) }}}}",
+            "newid": vmid,
             "name": "{{ inventory_hostname }}",
             "node": NODE,
             "full": False,
             "timeout": 60,
         }
-        return [{"name": "Clone", "community.proxmox.proxmox_kvm": {**self._peer_connection(), **clone}}]
+        configure = {"vmid": vmid, "node": NODE, "update": True, "memory": 1024, "tags": ["web"]}
+        connection = self._peer_connection()
+        return [
+            {"name": "Clone", "community.proxmox.proxmox_kvm": {**connection, **clone}},
+            {"name": "Configure", "community.proxmox.proxmox_kvm": {**connection, **configure}},
+        ]
 
     def two_tasks(self, volid: str, **options: t.Any) -> list[Task]:
         """The peer's way to a template with the same hardware, from an image that is stored already."""

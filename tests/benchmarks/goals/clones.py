@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..lab import NODES, Counts, Lab
+from ..lab import NODES, Counts, Lab, Task
 from ..play import Played, Player, PlayError
 from ..registry import benchmark
 from ..report import Row, at_most, in_turns
@@ -24,10 +24,8 @@ SAMPLE = (10, 40)
 FORKS = "20"
 LEAST = 15.0
 WHAT = f"{CLONES} linked clones of one template with memory and tags of their own"
-PEER = (
-    f"peer: proxmox_kvm with clone and a newid that a person chose, one host for each VM, {FORKS} forks; "
-    "it takes neither memory nor tags with a clone"
-)
+BARE = f"peer: proxmox_kvm with clone and a newid that a person chose, one host for each VM, {FORKS} forks"
+PEER = f"{BARE}, and a second task for memory and tags, which it does not take with a clone"
 Run = tuple[Played, Counts]
 
 
@@ -71,23 +69,38 @@ def stock(lab: Lab, keep: int) -> tuple[int, int]:
     return len(set(names)), orphans
 
 
-def hundred(lab: Lab) -> tuple[tuple[Hundred, ...], tuple[tuple[int, Run], ...]]:
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Hosts and seconds of the peer, for clones as they are declared and for clones alone."""
+
+    whole: tuple[tuple[int, float], ...] = ()
+    bare: tuple[tuple[int, float], ...] = ()
+
+
+def hundred(lab: Lab) -> tuple[tuple[Hundred, ...], Sizes]:
     return lab.once("clones", lambda: _hundred(lab))
 
 
-def _hundred(lab: Lab) -> tuple[tuple[Hundred, ...], tuple[tuple[int, Run], ...]]:
+def _hundred(lab: Lab) -> tuple[tuple[Hundred, ...], Sizes]:
     """Here before, between and after the peer's sizes."""
     keep = template(lab)
     sizes = () if lab.peer.path is None else (CLONES,) if lab.full else SAMPLE
-    here, peer = [_once(lab, keep)], []
+    here, whole, bare = [_once(lab, keep)], [], []
     for size in sizes:
-        hosts = [f"peer-{number:03}" for number in range(size)]
-        found = lab.run(lab.clone_task(keep, 500), "-f", FORKS, hosts=hosts)
-        found[0].expect(["ok"] * size, changed=True)
-        peer.append((size, found))
-        clear(lab, keep)
+        tasks = lab.clone_tasks(keep, 500)
+        whole.append((size, _of_peer(lab, keep, tasks, size)))
+        bare.append((size, _of_peer(lab, keep, tasks[:1], size)))
         here.append(_once(lab, keep))
-    return tuple(here), tuple(peer)
+    return tuple(here), Sizes(tuple(whole), tuple(bare))
+
+
+def _of_peer(lab: Lab, keep: int, tasks: t.Sequence[Task], size: int) -> float:
+    """The seconds of the peer's tasks, each for so many hosts."""
+    hosts = [f"peer-{number:03}" for number in range(size)]
+    played, _counts = lab.run(tasks, "-f", FORKS, hosts=hosts)
+    played.expect(["ok"] * size * len(tasks), changed=True)
+    clear(lab, keep)
+    return played.seconds
 
 
 def _once(lab: Lab, keep: int) -> Hundred:
@@ -110,12 +123,19 @@ def clones_in_one_task(lab: Lab) -> t.Iterator[Row]:
     yield at_most("G10", max(one.orphans for one in here), "orphans, one task", 0, note=WHAT)
     yield at_most("G10", max(one.again[1].writes for one in here), "writes of a second run", 0, note=WHAT)
     yield at_most("G10", here[0].again[1].configs + _pending(here[0].again), "reads of VMs, second run", CLONES)
-    seconds = extrapolated([(size, run[0].seconds) for size, run in peer], CLONES)
-    measured = ", ".join(f"{size} hosts {run[0].seconds:.1f} s" for size, run in peer)
-    text = f"{WHAT}; {PEER}; median of {len(here)} runs here, before and after the peer's"
+    yield _beside(here, peer.whole, f"s, {CLONES} clones as declared", PEER, LEAST)
+    yield _beside(here, peer.bare, f"s, {CLONES} clones, the peer's without settings", BARE)
+
+
+def _beside(
+    here: t.Sequence[Hundred], peer: t.Sequence[tuple[int, float]], unit: str, how: str, least: float | None = None
+) -> Row:
+    """The time of the one task here and what the peer takes for as many, by its sizes."""
+    text = f"{WHAT}; {how}; median of {len(here)} runs here, before and after the peer's"
+    measured = ", ".join(f"{size} hosts {seconds:.1f} s" for size, seconds in peer)
     text += f"; the peer's time is extrapolated linearly from {measured}" if len(peer) > 1 else ""
-    pairs = [(one.first[0].seconds, seconds) for one in here]
-    yield in_turns("G10", f"s, {CLONES} clones", pairs, least=LEAST, note=text)
+    seconds = extrapolated(peer, CLONES)
+    return in_turns("G10", unit, [(one.first[0].seconds, seconds) for one in here], least=least, note=text)
 
 
 @benchmark("G10")
