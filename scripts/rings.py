@@ -18,6 +18,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -143,6 +144,7 @@ AT_ONCE = 2
 
 RUNNING: set[subprocess.Popen[bytes]] = set()
 """What has to end with this program."""
+SPEAKING = threading.Lock()
 
 
 def environment() -> dict[str, str]:
@@ -178,6 +180,12 @@ def run(argv: Sequence[str], log: Path, *, env: Mapping[str, str], cwd: Path, li
         finally:
             RUNNING.discard(process)
             _end_group(process)
+
+
+def say(text: str) -> None:
+    """Print whole lines, whichever rings speak at the same time."""
+    with SPEAKING:
+        print(text, flush=True)
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
@@ -227,7 +235,7 @@ def run_alone(ring: Ring, score: Score, log: Path, env: Mapping[str, str], limit
     argv = [str(BIN / "python"), "-m", "pytest", "-q", "--last-failed", "--last-failed-no-failures=none"]
     argv += ["-o", f"cache_dir={BUILD / 'pytest' / ring.name}", f"--junitxml={BUILD / 'junit' / ring.name}-alone.xml"]
     argv += [part for part in ring.pytest if part.startswith(("tests/", "--ignore"))]
-    print(f"\n--- {ring.name}: {score.failed} failed, and run once more by themselves:\n{tail(log)}\n", flush=True)
+    say(f"\n--- {ring.name}: {score.failed} failed, and run once more by themselves:\n{tail(log)}\n")
     if run(argv, log, env=env, cwd=ROOT, limit=limit) == 0:
         score.alone, score.passed, score.failed = score.failed, score.passed + score.failed, 0
 
@@ -246,7 +254,7 @@ def run_tools(ring: Ring, log: Path, env: Mapping[str, str], limit: float) -> Sc
         if status != 0:
             message = "took too long" if status is None else f"status {status}"
             ElementTree.SubElement(case, "failure", message=message).text = _printable(tail(part))
-            print(f"\n--- {tool.name}: {message}; the end of {part.relative_to(ROOT)}:\n{tail(part)}\n", flush=True)
+            say(f"\n--- {tool.name}: {message}; the end of {part.relative_to(ROOT)}:\n{tail(part)}\n")
     junit = BUILD / "junit" / f"{ring.name}.xml"
     ElementTree.ElementTree(suite).write(junit, encoding="utf-8", xml_declaration=True)
     score = Score()
@@ -303,7 +311,7 @@ def run_ring(ring: Ring, limit: float) -> Score:
     log.unlink(missing_ok=True)
     for file in (BUILD / "junit").glob(f"{ring.name}*.xml"):
         file.unlink()
-    print(f"ring {ring.name} ...", flush=True)
+    say(f"ring {ring.name} ...")
     begin = time.monotonic()
     runner = run_pytest if ring.pytest else run_sanity if ring.name == "sanity" else run_tools
     score = runner(ring, log, environment(), limit)
@@ -311,9 +319,9 @@ def run_ring(ring: Ring, limit: float) -> Score:
     excused = ring.may_skip and score.skipped and os.environ.get("CI") != "true"
     if score.ok and not score.passed and not excused:
         score.trouble = "no test ran"
-    print(f"ring {ring.name} {'ok' if score.ok else 'FAILED'} ({score.seconds:.0f} s)", flush=True)
+    say(f"ring {ring.name} {'ok' if score.ok else 'FAILED'} ({score.seconds:.0f} s)")
     if not score.ok and log.exists():
-        print(f"\n--- the end of {log.relative_to(ROOT)}:\n{tail(log)}\n", flush=True)
+        say(f"\n--- the end of {log.relative_to(ROOT)}:\n{tail(log)}\n")
     return score
 
 
@@ -386,7 +394,7 @@ def main(names: Sequence[str]) -> int:
     print(f"\nlogs: build/logs   JUnit: build/junit   coverage: {covered or 'not measured'}")
     # A ring may fail without a failing test; the sum must not look as if all were well.
     failed = sum(score.failed or bool(score.trouble) for score in scores.values())
-    print(f"{sum(score.passed for score in scores.values())} passed, {failed} failed", flush=True)
+    say(f"{sum(score.passed for score in scores.values())} passed, {failed} failed")
     return 0 if all(score.ok for score in scores.values()) else 1
 
 
