@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import signal
 import typing as t
+from collections.abc import Iterator
 
 import pytest
 from ansible_collections.homelab.proxmox.plugins.module_utils._ansible.interrupt import interruptible
@@ -56,6 +57,15 @@ def test_every_track_of_a_fleet_stops(site: Site) -> None:
     assert begun < 12
 
 
+@pytest.fixture
+def as_from_a_terminal() -> Iterator[None]:
+    """A shell has its background jobs ignore SIGINT, and whoever runs these tests may be one."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("as_from_a_terminal")
 def test_a_second_signal_ends_the_process_as_ever(site: Site) -> None:
     client = open_client(
         {
