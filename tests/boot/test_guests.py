@@ -49,8 +49,8 @@ def clone(site: BootSite, template: int) -> int:
     site.api.done("POST", f"{QEMU}/{template}/clone", newid=CLONE, name="web-1")
     site.api.done("PUT", f"{QEMU}/{CLONE}/resize", disk="scsi0", size="4G")
     site.api.ok(
-        "PUT", f"{QEMU}/{CLONE}/config", ciuser="ops", sshkeys=quoted(site.public_key), searchdomain="lab.test",
-        nameserver="10.99.0.2", ipconfig0=f"ip={ADDRESS}/24,gw=10.99.0.1",
+        "PUT", f"{QEMU}/{CLONE}/config", cores=2, ciuser="ops", sshkeys=quoted(site.public_key),
+        searchdomain="lab.test", nameserver="10.99.0.2", ipconfig0=f"ip={ADDRESS}/24,gw=10.99.0.1",
     )  # fmt: skip
     site.api.done("POST", f"{QEMU}/{CLONE}/status/start")
     site.wait_for_agent(CLONE)

@@ -16,6 +16,8 @@ LINE = "web-base"
 PLAYBOOK = "homelab.proxmox.templates_bake"
 OPTIONS: dict[str, t.Any] = {
     "line": LINE,
+    # Two clones are proved at once, on two cores: with one each they boot a quarter faster than with two.
+    "cores": 1,
     "disk": {"size": "3G"},
     "vmid_range": "9300-9399",
     "bake_version": "1",
