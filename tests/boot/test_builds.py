@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the homelab.proxmox contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A template that is customised, baked with roles, sealed, proved by two clones and published. Three boots.
+"""A template that is customised, baked with roles, sealed, proved by two clones and published. Four boots.
 
 Its image has no guest agent: that comes from the packages on the seed. The baseline is baked in over SSH, as the
-account that the seed has made, and a file through the agent.
+account that the seed has made, and a file through the agent. Beside it a builder boots whose script fails.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import json
 
 from ansible_collections.homelab.proxmox.plugins.module_utils._model.identity import Identity, read_identity
 
-from tests.support.boot.chain import PLAYBOOK, Baked, line, variables
+from tests.support.boot.chain import BROKEN_RANGE, PLAYBOOK, Baked, line, variables
 from tests.support.boot.site import BootSite
 
 
@@ -56,3 +56,14 @@ def test_the_second_run_has_nothing_to_do(site: BootSite, baked: Baked) -> None:
     second = site.play(PLAYBOOK, {"proxmox_clusters": site.cluster(**variables(site))})
     assert second.returncode == 0, second.stdout + second.stderr
     assert site.server.writes() == []
+
+
+def test_a_line_whose_script_fails_is_refused_in_the_guests_own_words(site: BootSite, baked: Baked) -> None:
+    told = baked.refused.stdout
+    assert baked.refused.returncode == 2, told
+    assert "script bad, ended with status 7:" in told
+    assert "about to fail" in told
+    assert "ls: cannot access '/no/such': No such file or directory" in told
+    # Nothing is left of it.
+    assert [vmid for vmid in (*site.lab.vms, *site.lab.machines) if vmid in BROKEN_RANGE] == []
+    assert [volid for volid, volume in site.lab.volumes().items() if volume.vmid in BROKEN_RANGE] == []

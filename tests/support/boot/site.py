@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -52,6 +53,7 @@ class BootSite:
         self.images = images
         self.api = Api(server, patience=BOOT_LIMIT)
         self.folder = folder
+        self._numbers = itertools.count()
         self.key = folder / "id_ed25519"
         run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", self.key)
         self.public_key = self.key.with_suffix(".pub").read_text().strip()
@@ -102,8 +104,8 @@ class BootSite:
         )
 
     def write_inventory(self, groups: t.Mapping[str, t.Any]) -> Path:
-        """A file with these groups of hosts."""
-        path = self.folder / "hosts.json"
+        """A file with these groups of hosts, one for each call: two may be used at once."""
+        path = self.folder / f"hosts-{next(self._numbers)}.json"
         path.write_text(json.dumps({name: {"hosts": hosts} for name, hosts in groups.items()}), encoding="utf-8")
         return path
 
