@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import count
 
 from .._model.identity import TAG_GENERATION, Identity, Role, State, tag_value
 from .._model.image import ResolvedImage
@@ -164,7 +165,10 @@ def _tag_later(survey: Survey, vmid: int) -> bool:
 
 
 def _generation_id(task: Task, source: ResolvedImage) -> str:
-    """The time of this run, or the generation of which other nodes have the same build: it is the same generation."""
+    """The time of this run, or the generation of which other nodes have the same build: it is the same generation.
+
+    It is none that is there already, whatever other clocks have said: by that other runs tell new builds from old ones.
+    """
     line = task.line
     used = _generation_tags(task.survey.lines[line.key])
     if pins_generation(line) and line.pin is not None:
@@ -176,7 +180,8 @@ def _generation_id(task: Task, source: ResolvedImage) -> str:
         same = (current.identity.recipe, current.identity.source) == (recipe_digest(line), str(source.digest))
         if same and current.identity.generation not in used:
             return current.identity.generation
-    return task.run.now.strftime("%Y%m%d%H%M%S")
+    seconds = (task.run.now + timedelta(seconds=number) for number in count())
+    return next(stamp for moment in seconds if (stamp := moment.strftime("%Y%m%d%H%M%S")) not in used)
 
 
 def _new_identity(task: Task, source: ResolvedImage, vmid: int) -> Identity:

@@ -118,6 +118,8 @@ def _environment(scenario: str, daemon: Daemon, collections: Sequence[Path]) -> 
         "ANSIBLE_COLLECTIONS_PATH": os.pathsep.join(map(str, collections)),
         "ANSIBLE_HOME": str(ROOT / "build" / "ansible"),
         "DOCKER_HOST": daemon.socket,
+        # A connection that is kept for later leads to a host of this run, not to one of the same name that is gone.
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(BUILD / scenario / "cp"),
         "HOSTS_SHARED": str(HOME / "shared"),
         "MOLECULE_EPHEMERAL_DIRECTORY": str(BUILD / scenario),
         "NO_COLOR": "1",

@@ -157,6 +157,17 @@ def test_a_newer_vendor_image_builds_and_the_same_one_does_not() -> None:
     assert plan(line(), LineActual(generations=(current,)), source(OLD)).steps == ()
 
 
+def test_a_new_generation_is_none_that_another_clock_has_named_already() -> None:
+    there = [
+        generation(line(), 9000, generation="20261123120000"),
+        generation(line(), 9001, generation="20261123120001"),
+    ]
+    built = plan(line(), LineActual(generations=tuple(there)), source(NEW)).steps[1]
+    assert isinstance(built, Build)
+    assert built.identity.generation == "20261123120002"
+    assert built.generations == {"20261123120000", "20261123120001"}
+
+
 @pytest.mark.parametrize(
     ("policy", "age_days", "asked"),
     [("never", 400, False), ("max_age", 29, False), ("max_age", 31, True), ("always", 0, True)],
