@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import threading
@@ -88,17 +87,22 @@ def execute(context: Context, invocation: Invocation, say: Say, step: Step = lam
 
 def _require_root(action: Action) -> None:
     """Say at once what Ansible would only find out in the middle. Raises Trouble."""
-    if not action.root or os.geteuid() == 0:
-        return
-    sudo = shutil.which("sudo")
-    # As Ansible asks, without a terminal.
-    if sudo and subprocess.run([sudo, "-n", "true"], capture_output=True, check=False, timeout=30).returncode == 0:
+    if not action.root or os.geteuid() == 0 or _may_become_root():
         return
     raise Trouble(
         Exit.DENIED,
         f"{action.id} changes this machine as root, which this account may not. Run {BOOTSTRAP} --yes as root, which "
         "does the same",
     )
+
+
+def _may_become_root() -> bool:
+    """Whether sudo asks nothing, as Ansible needs it without a terminal."""
+    try:
+        done = subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False, timeout=30)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
 
 
 def _journal(context: Context, invocation: Invocation, run: Run) -> Journal:

@@ -54,6 +54,7 @@ def read_facts(
 
 
 def answered(ask: Callable[[], _T]) -> _T | Unanswered:
+    """What a read comes to; a refusal of the API is an answer too, with its reason."""
     try:
         return ask()
     except ApiError as error:
