@@ -220,12 +220,13 @@ def menu_builds(host: Machine) -> str:
     return transcript.getvalue()
 
 
-def test_fresh_debian_12_killed_twice_gets_there(
+def test_fresh_debian_12_killed_twice_gets_to_templates(
     daemon: Daemon, collections: list[Path], release: Path, tmp_path: Path
 ) -> None:
     """pip is told of a mirror by its own configuration here: what was fetched for the bundle."""
+    address = str(next(ipaddress.ip_network(daemon.network).hosts()))
     mirror = (f"{bundles.CACHE}:/srv/wheels:ro",)
-    with fresh(daemon, "debian12", release, volumes=mirror) as host:
+    with fresh(daemon, "debian12", release, volumes=mirror) as host, serve_vendor(address) as vendor:
         links = "/srv/wheels/3.11-x86_64 /srv/wheels/collections"
         host.write("/etc/pip.conf", f"[global]\nno-index = true\nfind-links = {links}\n")
         kill_when(host, f"ls {RELEASES}/*/venv/lib/python3.*/site-packages/ansible")
@@ -240,6 +241,7 @@ def test_fresh_debian_12_killed_twice_gets_there(
         # Workers of the killed Ansible would stay for good.
         assert host.call("sh", "-c", "grep -lzs '^HOMELAB_BOOTSTRAP=' /proc/[0-9]*/environ").stdout == ""
         assert_in_order(host)
+        build_templates(host, address, vendor)
 
         removed_by_itself(host)
         kept_from_here(host, release, collections, tmp_path)
