@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.boot import Images, LabCluster, images, tools
-from tests.support.boot.chain import Baked, bake
+from tests.support.boot.chain import Baked, Chain
 from tests.support.boot.site import BootSite
 from tests.support.pve import serve
 from tests.support.vendor import serve_vendor
@@ -49,9 +49,22 @@ def site(debian: Images, tmp_path_factory: pytest.TempPathFactory) -> Iterator[B
 
 
 @pytest.fixture(scope="session")
-def baked(site: BootSite) -> Baked:
-    """The line that is built, baked, proved and published: once for all tests, as three guests boot for it."""
-    return bake(site)
+def chain(site: BootSite) -> Iterator[Chain]:
+    """The line that is built, baked, proved and published, once for all tests and in the background."""
+    chain = Chain(site)
+    yield chain
+    chain.close()
+
+
+@pytest.fixture(scope="session")
+def baked(chain: Chain) -> Baked:
+    """What became of that line."""
+    return chain.baked()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs the end of the chain comes last: other tests use the core that it leaves idle."""
+    items.sort(key=lambda item: "baked" in getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import json
 
 from ansible_collections.homelab.proxmox.plugins.module_utils._model.identity import Identity, read_identity
 
-from tests.support.boot.chain import BROKEN_RANGE, PLAYBOOK, Baked, line, variables
+from tests.support.boot.chain import BROKEN_RANGE, PLAYBOOK, Baked, Chain, line, variables
 from tests.support.boot.site import BootSite
 
 
@@ -58,12 +58,22 @@ def test_the_second_run_has_nothing_to_do(site: BootSite, baked: Baked) -> None:
     assert site.server.writes() == []
 
 
-def test_a_line_whose_script_fails_is_refused_in_the_guests_own_words(site: BootSite, baked: Baked) -> None:
-    told = baked.refused.stdout
-    assert baked.refused.returncode == 2, told
-    assert "script bad, ended with status 7:" in told
-    assert "about to fail" in told
-    assert "ls: cannot access '/no/such': No such file or directory" in told
+def test_both_clones_of_the_proof_took_the_declared_key_and_are_not_each_others_twins(
+    site: BootSite, baked: Baked
+) -> None:
+    assert baked.visit.returncode == 0, baked.visit.stdout + baked.visit.stderr
+    first, second = ((site.folder / f"visited-clone-{number}").read_text().split() for number in (1, 2))
+    # machine-id, kind of the key, key
+    assert (len(first[0]), first[1]) == (32, "ssh-ed25519")
+    assert (first[0] != second[0], first[1] == second[1], first[2] != second[2]) == (True, True, True)
+
+
+def test_a_line_whose_script_fails_is_refused_in_the_guests_own_words(site: BootSite, chain: Chain) -> None:
+    refused = chain.refused()
+    assert refused.returncode == 2, refused.stdout
+    assert "script bad, ended with status 7:" in refused.stdout
+    assert "about to fail" in refused.stdout
+    assert "ls: cannot access '/no/such': No such file or directory" in refused.stdout
     # Nothing is left of it.
     assert [vmid for vmid in (*site.lab.vms, *site.lab.machines) if vmid in BROKEN_RANGE] == []
     assert [volid for volid, volume in site.lab.volumes().items() if volume.vmid in BROKEN_RANGE] == []

@@ -126,6 +126,31 @@ def test_cloud_init_that_failed_shows_its_log(bench: Bench, guests: Guests) -> N
     assert bench.cluster.vms == {}
 
 
+def test_clones_are_looked_at_side_by_side(bench: Bench, guests: Guests) -> None:
+    """The first one is not done before the other one has been looked at, and the other way round."""
+    here: dict[int, Guest] = {}
+
+    def boot(vm: Vm, guest: Guest) -> None:
+        here[vm.vmid] = guest
+        guest.cloud_init = ["running"]
+        guest.on("is-active ssh", then=lambda _guest: here[9001].cloud_init.__setitem__(0, "done"))
+        if vm.vmid == 9002:
+            guest.cloud_init = ["done"]
+
+    bench.cluster.guest_setup.append(boot)
+    result = bench.template(prove={"services": ["ssh"], "timeout": 20})
+    assert not result.get("failed"), result
+    assert proof_of(bench).startswith("passed")
+
+
+def test_every_clone_that_fails_is_told(bench: Bench, guests: Guests) -> None:
+    guests.cloud_init, guests.errors = ["error"], ["boom in modules-final"]
+    result = bench.template(prove={})
+    for vmid in (9001, 9002):
+        assert f"cloud-init of VM {vmid} ended as error: boom in modules-final" in result["msg"]
+    assert bench.cluster.vms == {}
+
+
 def test_on_request_the_clones_are_left_and_said(bench: Bench, guests: Guests) -> None:
     guests.failed_units = "x.service loaded failed failed X\n"
     result = bench.template(prove={"keep_failed": True, "clones": 1})
@@ -157,15 +182,27 @@ def test_a_candidate_of_a_killed_run_is_proved_and_published(bench: Bench, guest
     assert bench.template(prove={})["changed"] is False
 
 
-def test_a_guest_without_an_agent_gets_a_degraded_proof(bench: Bench, guests: Guests) -> None:
-    bench.describe(guest_agent=False)
-    current = "/nodes/pve1/qemu/9001/status/current"
-    assert current
-    result = bench.call("vm_template", {**bench.line(prove={"clones": 1, "timeout": 1}), "timeout": 60})
-    if result.get("failed"):
-        assert "bytes of its disk and sent" in result["msg"]
+@pytest.mark.parametrize(
+    ("read", "sent", "told"),
+    [(64 * 2**20, 446, ""), (4096, 446, "has read 4096 bytes"), (64 * 2**20, 0, "sent 0 into its network")],
+    ids=["alive", "did not get beyond its firmware", "says nothing"],
+)
+def test_a_guest_without_an_agent_gets_a_degraded_proof(
+    bench: Bench, guests: Guests, read: int, sent: int, told: str
+) -> None:
+    def boot(vm: Vm, guest: Guest) -> None:
+        vm.stats.update(diskread=read, netout=sent)
+
+    bench.cluster.guest_setup.append(boot)
+    result = bench.template(prove={"clones": 1, "timeout": 1}, agent={"enabled": False})
+    assert bool(result.get("failed")) is bool(told), result
+    if told:
+        assert told in result["msg"]
+        assert "so it did not boot" in result["msg"]
+        assert bench.cluster.vms == {}
     else:
-        assert proof_of(bench).startswith("degraded")
+        assert proof_of(bench).startswith("degraded ")
+        assert "1 clones run; without a guest agent nothing more is known" in proof_of(bench)
 
 
 def test_clones_get_no_address_that_is_meant_for_somebody(bench: Bench, guests: Guests) -> None:

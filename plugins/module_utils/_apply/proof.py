@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 from .._model.identity import Identity, Role, describe
 from .._model.ipconfig import IpConfig
@@ -17,8 +18,9 @@ from .._plan.steps import Prove
 from .._pve.client import api_path
 from .._pve.errors import ApiError, Kind, ProxmoxError, TaskFailed
 from .guest import Guest, GuestFailed
-from .proof_checks import found_wrong, twins, who_is
+from .proof_checks import Who, found_wrong, twins, who_is
 from .removal import remove_vm
+from .scheduler import run_all
 from .vm_calls import VmCalls
 
 _LOOK_EVERY = 2.0
@@ -38,9 +40,17 @@ class ProofFailed(ProxmoxError):
 class _Clone:
     vmid: int
     identity: Identity
-    agent_after: float = 0.0
-    done_after: float = 0.0
     started: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """What one clone turned out to be; times in seconds since its start."""
+
+    wrong: tuple[str, ...]
+    who: Who
+    agent_after: float
+    done_after: float
 
 
 class Proof:
@@ -83,25 +93,35 @@ class Proof:
             self._vm.task("POST", self._node, clone.vmid, "status/start", task="qmstart")
         if self._config.agent is None or not self._config.agent.enabled:
             return self._alive()
-        problems: list[str] = []
-        whos = []
-        for clone in self._clones:
-            guest = Guest(self._client, self._node, clone.vmid)
-            started = self._client.clock.monotonic()
-            guest.wait(self._wish.timeout)
-            clone.agent_after = self._client.clock.monotonic() - started
-            self._await_cloud_init(guest, clone.vmid)
-            clone.done_after = self._client.clock.monotonic() - started
-            self._tell(f"look at VM {clone.vmid}")
-            problems += [f"VM {clone.vmid}: {text}" for text in found_wrong(guest, self._wish, self._config)]
-            whos.append((clone.vmid, who_is(guest)))
-        problems += twins(whos)
-        first = self._clones[0]
+        jobs = [partial(self._examine, clone, self._client.clock.monotonic()) for clone in self._clones]
+        looks = run_all(jobs, len(jobs))
+        failures = [look for look in looks if isinstance(look, GuestFailed)]
+        if failures:
+            raise GuestFailed("; ".join(map(str, failures)))
+        seen = [look for look in looks if not isinstance(look, GuestFailed)]
+        problems = [
+            f"VM {clone.vmid}: {text}" for clone, look in zip(self._clones, seen, strict=True) for text in look.wrong
+        ]
+        problems += twins([(clone.vmid, look.who) for clone, look in zip(self._clones, seen, strict=True)])
         text = (
-            f"{len(self._clones)} clones, agent after {first.agent_after:.0f} s, "
-            f"cloud-init after {first.done_after:.0f} s"
+            f"{len(seen)} clones, agent after {seen[0].agent_after:.0f} s, cloud-init after {seen[0].done_after:.0f} s"
         )
         return problems, ("passed", text)
+
+    def _examine(self, clone: _Clone, started: float) -> _Look | GuestFailed:
+        """What a clone that boots turns out to be. Clones are looked at side by side: most of it is waiting."""
+        guest = Guest(self._client, self._node, clone.vmid)
+        clock = self._client.clock
+        try:
+            guest.wait(self._wish.timeout)
+            agent_after = clock.monotonic() - started
+            self._await_cloud_init(guest, clone.vmid)
+            done_after = clock.monotonic() - started
+            self._tell(f"look at VM {clone.vmid}")
+            wrong = tuple(found_wrong(guest, self._wish, self._config))
+            return _Look(wrong=wrong, who=who_is(guest), agent_after=agent_after, done_after=done_after)
+        except GuestFailed as failure:
+            return failure
 
     def _alive(self) -> tuple[list[str], tuple[str, str]]:
         """Without an agent only the machine can be looked at: it runs, reads its disk and sends into its network."""

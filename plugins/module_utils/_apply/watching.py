@@ -98,7 +98,7 @@ class Reading:
 
 
 class Watch:
-    """Tells of one track. A track is one thread's, so nothing here is shared.
+    """Tells of one track. A track is one thread's, so nothing here is shared but what C(note) needs.
 
     The tasks of C(client) are watched; it is otherwise the client that was given. C(polled) and C(sent) are what it
     calls back.

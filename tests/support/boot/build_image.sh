@@ -12,7 +12,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 packages=linux-image-cloud-amd64,initramfs-tools,zstd,systemd-sysv,systemd-resolved,dbus,udev,netplan.io
 packages=$packages,cloud-init,cloud-guest-utils,qemu-guest-agent,openssh-server,sudo
-packages=$packages,iproute2,procps,e2fsprogs,ca-certificates,python3,python3-apt,locales,less
+packages=$packages,iproute2,procps,e2fsprogs,ca-certificates,python3,python3-apt,locales,less,unattended-upgrades
 
 # Only what a virtual machine of QEMU needs to reach its disk: a large initrd takes seconds to unpack without KVM.
 # shellcheck disable=SC2016 # $1 is the hook's own
@@ -32,7 +32,7 @@ done'
 repository='set -eu
 mkdir -p "$1/opt/lab-packages"
 export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"
-install="apt-get --quiet --assume-yes --no-install-recommends install auditd unattended-upgrades"
+install="apt-get --quiet --assume-yes --no-install-recommends install auditd"
 names=$($install --simulate | awk "/^Inst/ { print \$2 }")
 $install --download-only >/dev/null
 for name in $names; do

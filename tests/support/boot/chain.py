@@ -3,18 +3,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The chain that a line goes through in the lab: built, customised, baked with roles, sealed, proved, published.
 
-Beside its builder another one boots, whose script fails: two guests with one core each take no longer than one.
+It goes on in the background, on one of two cores: beside its builder another one boots, whose script fails, and then
+what the tests ask for. While the clones of its proof are looked at, a play logs in to both of them.
 """
 
 from __future__ import annotations
 
 import json
 import subprocess
+import time
 import typing as t
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from .site import NODE, BootSite
+from .site import BOOT_LIMIT, NODE, PAUSE, BootSite
 
 LINE = "web-base"
 PLAYBOOK = "homelab.proxmox.templates_bake"
@@ -27,8 +29,8 @@ OPTIONS: dict[str, t.Any] = {
     "bake_version": "1",
     "customize": {
         "timezone": "Europe/Berlin",
-        # From the repository inside the image. The role that is baked in needs them.
-        "packages": ["auditd", "unattended-upgrades"],
+        # From the repository inside the image. The role that is baked in needs it.
+        "packages": ["auditd"],
         "users": [{"name": "ops", "sudo": ["ALL=(ALL) NOPASSWD:ALL"], "shell": "/bin/bash"}],
         "files": [{"path": "/etc/motd", "content": "Grüße\n", "permissions": "0644"}],
         "scripts": [{"name": "marker", "content": "#!/bin/sh\nset -e\ntest -s /etc/motd\necho made > /etc/made-by\n"}],
@@ -38,7 +40,7 @@ OPTIONS: dict[str, t.Any] = {
         "services": ["ssh", "qemu-guest-agent", "auditd"],
         "ports": [22],
         "users": ["ops"],
-        "packages": ["openssh-server", "unattended-upgrades"],
+        "packages": ["openssh-server", "auditd"],
         "commands": [
             {"command": "cat /etc/made-by", "stdout": "^made$"},
             {"command": "readlink /etc/localtime", "stdout": "Europe/Berlin"},
@@ -53,6 +55,8 @@ OPTIONS: dict[str, t.Any] = {
             {"command": "/usr/sbin/auditctl -l", "stdout": "-w /etc/shadow -p wa -k identity"},
             {"command": "apt-config dump APT::Periodic::Unattended-Upgrade", "stdout": '"1"'},
             {"command": "passwd -S root", "stdout": "^root L "},
+            # The play that logs in says that it was there.
+            {"command": f"timeout {BOOT_LIMIT:.0f} sh -c 'until test -e /run/visited; do sleep 1; done'"},
         ],
     },
 }
@@ -64,9 +68,10 @@ TASKS = """
     ansible_become: false
   block:
     - name: Leave a mark
-      ansible.builtin.copy:
-        content: "by {{ ansible_facts.env.SUDO_USER }} on {{ ansible_facts.distribution }}, grüße\\n"
-        dest: /etc/baked
+      ansible.builtin.lineinfile:
+        line: "by {{ ansible_facts.env.SUDO_USER }} on {{ ansible_facts.distribution }}, grüße"
+        path: /etc/baked
+        create: true
         mode: "0644"
 
     - name: Read it back
@@ -103,16 +108,47 @@ BROKEN = {
 }
 
 
+VISIT = """
+- name: Log in to the clones of a proof
+  hosts: clones
+  become: true
+  gather_facts: false
+  tasks:
+    - name: Ask who it is
+      ansible.builtin.command: cat /etc/machine-id /etc/ssh/ssh_host_ed25519_key.pub
+      changed_when: false
+      register: who
+
+    - name: Say that it was visited
+      ansible.builtin.lineinfile:
+        line: "by {{ ansible_user }}"
+        path: /run/visited
+        create: true
+        mode: "0644"
+
+    - name: Keep what it said
+      ansible.builtin.copy:
+        content: "{{ who.stdout }}"
+        dest: "{{ visited }}-{{ inventory_hostname }}"
+        mode: "0600"
+      delegate_to: localhost
+      become: false
+      vars:
+        ansible_connection: local
+        ansible_python_interpreter: "{{ ansible_playbook_python }}"
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Baked:
     """What became of the chain: the playbook's run, and the published template, 0 where there is none.
 
-    C(refused) is the run of the other line.
+    C(visit) is the play that logged in to the clones of the proof; what they said is in C(visited-clone-1) and so on.
     """
 
     run: subprocess.CompletedProcess[str]
     vmid: int
-    refused: subprocess.CompletedProcess[str]
+    visit: subprocess.CompletedProcess[str]
 
     @property
     def told(self) -> str:
@@ -120,10 +156,60 @@ class Baked:
         return self.run.stdout[-8000:] + self.run.stderr[-4000:]
 
 
+class Chain:
+    """Both lines, begun at once. Four guests boot: two builders, and the two clones of the proof."""
+
+    def __init__(self, site: BootSite) -> None:
+        self._site = site
+        self._pool = ThreadPoolExecutor(max_workers=3)
+        write_way_in(site)
+        extra = json.dumps({"baked_dir": str(site.folder)})
+        hosts = {"proxmox_clusters": site.cluster(**variables(site))}
+        broken = {"proxmox_clusters": site.cluster(**declared(site.line(**BROKEN)))}
+        self._run = self._pool.submit(site.play, PLAYBOOK, hosts, "-e", extra)
+        self._refused = self._pool.submit(site.play, "homelab.proxmox.templates", broken)
+        self._visit = self._pool.submit(visit, site, self._run)
+
+    def refused(self) -> subprocess.CompletedProcess[str]:
+        """The run of the line whose script fails, when it has ended."""
+        return self._refused.result()
+
+    def baked(self) -> Baked:
+        """The other line, when its run has ended."""
+        run, visit = self._run.result(), self._visit.result()
+        found = [vm.vmid for vm in self._site.lab.vms.values() if vm.template and vm.name == LINE]
+        return Baked(run=run, vmid=found[0] if len(found) == 1 else 0, visit=visit)
+
+    def close(self) -> None:
+        """Wait for what still runs."""
+        self._pool.shutdown()
+
+
+def visit(site: BootSite, run: Future[t.Any]) -> subprocess.CompletedProcess[str]:
+    """Log in to the clones of the proof with the key that the line declares, as soon as both of them have booted."""
+    while len(clones := proof_clones(site)) < 2 or not all("finished at" in site.lab.serial(one) for one in clones):
+        if run.done():
+            raise RuntimeError(f"the proof has started {len(clones)} clones")
+        time.sleep(PAUSE)
+    playbook = site.folder / "visit.yml"
+    playbook.write_text(VISIT, encoding="utf-8")
+    own = {"visited": str(site.folder / "visited"), "ansible_python_interpreter": "/usr/bin/python3"}
+    hosts = {f"clone-{number}": {**site.host(vmid, "ops"), **own} for number, vmid in enumerate(clones, 1)}
+    return site.play(str(playbook), {"clones": hosts})
+
+
+def proof_clones(site: BootSite) -> list[int]:
+    """The VMIDs of clones that run for a proof."""
+    names = {vm.vmid: vm.name for vm in list(site.lab.vms.values())}
+    return sorted(vmid for vmid in list(site.lab.machines) if names.get(vmid, "").startswith(f"{LINE}-proof-"))
+
+
 def line(site: BootSite) -> dict[str, t.Any]:
     """Options of vm_template for the line. Its image has no agent, which rides on the seed."""
     packages = [str(path) for path in site.images.agent_packages]
-    customize = {**OPTIONS["customize"], "agent_packages": packages}
+    (ops,) = OPTIONS["customize"]["users"]
+    users = [{**ops, "ssh_authorized_keys": [site.public_key]}]
+    customize = {**OPTIONS["customize"], "users": users, "agent_packages": packages}
     mine = {"agent": {"enabled": True}, "customize": customize, "bake_keys": [site.public_key]}
     return {**site.line(agent=False, **OPTIONS), **mine}
 
@@ -155,16 +241,3 @@ def write_way_in(site: BootSite) -> None:
     folder = site.folder / "group_vars"
     folder.mkdir(exist_ok=True)
     (folder / "templates_bake_builders.yml").write_text(json.dumps(group), encoding="utf-8")
-
-
-def bake(site: BootSite) -> Baked:
-    """Bake the line. Four guests boot: its builder and the other line's, and the two clones of its proof."""
-    write_way_in(site)
-    extra = json.dumps({"baked_dir": str(site.folder)})
-    hosts = {"proxmox_clusters": site.cluster(**variables(site))}
-    broken = {"proxmox_clusters": site.cluster(**declared(site.line(**BROKEN)))}
-    with ThreadPoolExecutor() as pool:
-        refused = pool.submit(site.play, "homelab.proxmox.templates", broken)
-        run = site.play(PLAYBOOK, hosts, "-e", extra)
-    found = [vm.vmid for vm in site.lab.vms.values() if vm.template and vm.name == LINE]
-    return Baked(run=run, vmid=found[0] if len(found) == 1 else 0, refused=refused.result())

@@ -173,7 +173,7 @@ class StatusMixin:
             state["template"] = 1
         if vm.running:
             state["pid"] = 1000 + vm.vmid
-        return {key: value for key, value in state.items() if key != "serial" or value}
+        return {key: value for key, value in {**state, **vm.stats}.items() if key != "serial" or value}
 
     async def _show_vms(self, v: dict, user: str) -> list[dict[str, t.Any]]:
         return [
