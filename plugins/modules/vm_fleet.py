@@ -30,9 +30,11 @@ options:
     type: int
     default: 5
   workers:
-    description: How many VMs are worked on at once. A node of Proxmox VE answers with three workers.
+    description:
+      - How many VMs are worked on at once. A node of Proxmox VE answers with three workers.
+      - Of them 16 at most are linked clones on one storage, which wait for its lock one after the other.
     type: int
-    default: 16
+    default: 24
   per_storage:
     description: How many full clones and moves of disks go on at once on a storage.
     type: int

@@ -190,3 +190,11 @@ def test_a_killed_run_is_finished_by_the_next_one_without_a_double() -> None:
         assert again["steps"] == ["complete, and set memory, tags of VM 100 (web1)"]
         lab.assert_whole("web1")
         lab.settled(memory=4096)
+
+
+def test_a_vm_that_somebody_else_has_put_in_place_of_the_clone_is_not_called_made(lab: VmLab) -> None:
+    lab.cluster.faults.add("steal_vmid", "GET", "/100/pending$", instead=True)
+    result = lab.fleet({"name": "web1"})
+    assert result["failed"]
+    assert "VM 100 on pve1 is not the clone that was made: it was not made by this collection" in plain(result["msg"])
+    assert result["summary"]["created"] == []

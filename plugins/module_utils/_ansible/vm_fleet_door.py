@@ -34,7 +34,7 @@ def vm_fleet_options() -> dict[str, dict[str, t.Any]]:
         },
         "vmid_range": {"type": "str", "default": "100-8999"},
         "max_deletions": {"type": "int", "default": 5},
-        "workers": {"type": "int", "default": 16},
+        "workers": {"type": "int", "default": 24},
         "per_storage": {"type": "int", "default": 2},
         "per_node": {"type": "int", "default": 4},
     }

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -20,11 +20,12 @@ T = TypeVar("T")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """How much goes on at once. Two heavy jobs per storage: at three, full clones were reported to run into lock
-    time-outs."""
+    time-outs. C(linked) clones of a storage wait for its lock one after the other, each for ten seconds at most."""
 
     workers: int = 8
     per_storage: int = 2
     per_node: int = 4
+    linked: int = 16
 
 
 class Slots:
@@ -35,10 +36,16 @@ class Slots:
         self._taken: dict[tuple[str, str], int] = {}
         self._free = threading.Condition()
 
-    @contextmanager
-    def hold(self, *, storage: str, node: str) -> Iterator[None]:
+    def hold(self, *, storage: str, node: str) -> AbstractContextManager[None]:
         """Wait for a slot on the storage (shared ones under one name for all nodes) and on the node."""
-        wanted = {("storage", storage): self._limits.per_storage, ("node", node): self._limits.per_node}
+        return self._hold({("storage", storage): self._limits.per_storage, ("node", node): self._limits.per_node})
+
+    def hold_linked(self, *, storage: str) -> AbstractContextManager[None]:
+        """Wait until few enough linked clones are made on the storage."""
+        return self._hold({("linked", storage): self._limits.linked})
+
+    @contextmanager
+    def _hold(self, wanted: Mapping[tuple[str, str], int]) -> Iterator[None]:
         with self._free:
             self._free.wait_for(lambda: all(self._taken.get(key, 0) < limit for key, limit in wanted.items()))
             for key in wanted:
@@ -89,7 +96,14 @@ class Turns:
 
     def heavy(self, node: str, storage: str) -> AbstractContextManager[None]:
         """A turn for work that keeps a storage busy."""
-        return self._slots.hold(storage=storage if storage in self._shared else f"{node}/{storage}", node=node)
+        return self._slots.hold(storage=self._name(node, storage), node=node)
+
+    def linked(self, node: str, storage: str) -> AbstractContextManager[None]:
+        """A turn for a linked clone: it changes metadata only, but under the lock of its storage."""
+        return self._slots.hold_linked(storage=self._name(node, storage))
+
+    def _name(self, node: str, storage: str) -> str:
+        return storage if storage in self._shared else f"{node}/{storage}"
 
     def once(self, step: FetchImage, job: Callable[[], T]) -> T | None:
         """Get an image that several tracks need; None for those who only waited."""

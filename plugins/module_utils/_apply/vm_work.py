@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from functools import singledispatchmethod
 from typing import Any
 
@@ -68,9 +67,9 @@ class VmWork:
     @do.register
     def _clone(self, step: CloneVm) -> None:
         self.doomed = step
-        # A linked clone changes metadata only; a full one keeps the storage busy.
         storage = step.vm.place.storage or next(iter(sorted(step.source.storages)), "")
-        with self.turns.heavy(step.node, storage) if step.full else nullcontext():
+        turn = self.turns.heavy if step.full else self.turns.linked
+        with turn(step.node, storage):
             self.made = make_clone(self.vm, step, self.together)
         self.doomed = None
         self.gone = None
@@ -181,6 +180,8 @@ class VmWork:
         found = self.look(self.node, self.vmid)
         if found is None:
             raise NotAsPlanned(f"VM {self.vmid} on {self.node} is gone: somebody else has removed it")
+        if self.made is not None and found.identity is None:
+            raise NotAsPlanned(f"VM {self.vmid} on {self.node} is not the clone that was made: {found.reason}")
         status = planned["status"]
         pool = planned["pool"]
         for step in steps:

@@ -111,12 +111,18 @@ async def lock(call: Call, vmid: int | None = None, lock: str = "backup") -> Non
     call.undo.append(lambda: target in call.cluster.vms and call.cluster.unlock(target))
 
 
-async def steal_vmid(call: Call, vmid: int | None = None, late: bool = False, name: str = "racing-client") -> None:
-    """Another client makes a VM of that id: before this request, or (``late``, clones) while its task runs."""
+async def steal_vmid(
+    call: Call, vmid: int | None = None, late: bool = False, name: str = "racing-client", instead: bool = False
+) -> None:
+    """Another client makes a VM of that id: before this request, or (``late``, clones) while its task runs.
+
+    The thief is refused as well where somebody has been faster, unless it destroys that VM first (``instead``).
+    """
     target = call.vmid(vmid)
 
     def appear() -> None:
-        call.cluster.add_vm(target, name)
+        if instead or target not in call.cluster.vms:
+            call.cluster.add_vm(target, name)
 
     if not late:
         appear()

@@ -102,6 +102,22 @@ def test_no_more_than_the_limit_hold_a_slot_and_no_fewer(limits: Limits, where: 
     assert gauge.passed == most * 4
 
 
+def test_linked_clones_of_a_storage_have_a_limit_of_their_own() -> None:
+    turns, gauge = Turns(Limits(linked=3, per_storage=1, per_node=1)), Gauge()
+    full = threading.Barrier(3)
+
+    def job() -> None:
+        with turns.linked("pve1", "lvm"):
+            gauge.enter("storage")
+            full.wait(PATIENCE)
+            gauge.leave("storage")
+
+    with turns.heavy("pve1", "lvm"):
+        together([job] * 12)
+    assert gauge.most["storage"] == 3
+    assert gauge.passed == 12
+
+
 def test_a_full_storage_keeps_the_next_one_out_and_others_may_go_on() -> None:
     slots = Slots(Limits(per_storage=1, per_node=9))
     entered = threading.Event()

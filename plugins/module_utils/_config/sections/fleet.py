@@ -46,7 +46,7 @@ SECTION = {
             "description": "A run that would destroy more VMs than this is refused.",
             "default": 5,
         },
-        "workers": {"type": "integer", "description": "How many VMs are worked on at once.", "default": 16},
+        "workers": {"type": "integer", "description": "How many VMs are worked on at once.", "default": 24},
         "per_storage": {
             "type": "integer",
             "description": "How many full clones and moves of disks go on at once on a storage.",
