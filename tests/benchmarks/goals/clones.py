@@ -22,6 +22,8 @@ BLOCK = "200-299"
 SAMPLE = (10, 40)
 """Hosts of the peer; FULL=1 gives it all hundred."""
 FORKS = "20"
+WORKERS = 24
+"""The default of vm_fleet."""
 LEAST = 15.0
 WHAT = f"{CLONES} linked clones of one template with memory and tags of their own"
 BARE = f"peer: proxmox_kvm with clone and a newid that a person chose, one host for each VM, {FORKS} forks"
@@ -209,10 +211,9 @@ def connections_of_clones(lab: Lab) -> t.Iterator[Row]:
     """As many connections as threads, and no request that is known to be refused."""
     here, _peer = hundred(lab)
     first, again = here[0].first[1], here[0].again[1]
-    # Proxmox VE closes a connection after a hundred requests.
-    limit = first.in_flight + 1 + len(first.requests) // 100
-    note = "threads + 1, and one for each hundred requests, after which the server closes a connection"
-    yield at_most("G14", first.connections, f"connections, {CLONES} clones", limit, note=note)
+    note = f"{WORKERS} workers, the default, and the thread that plans"
+    yield at_most("G14", first.connections, f"connections, {CLONES} clones", WORKERS + 1, note=note)
+    note = "threads + 1"
     yield at_most("G14", again.connections, f"connections, {CLONES} VMs, no change", again.in_flight + 2, note=note)
     refused = [*first.refused, *again.refused]
     yield at_most("G14", len(refused), f"answers >= 400, {CLONES} clones", 0, note="; ".join(refused[:3]))
