@@ -383,6 +383,8 @@ def main(names: Sequence[str]) -> int:
         print(f"No ring {', '.join(sorted(unknown))}; there are: {', '.join(ring.name for ring in RINGS)}")
         return 2
     rings = [ring for ring in RINGS if not names or ring.name in names]
+    # Who ends this program means the rings too; they have sessions of their own.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     for folder in ("logs", "junit", "coverage"):
         (BUILD / folder).mkdir(parents=True, exist_ok=True)
     begin = time.monotonic()

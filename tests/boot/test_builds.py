@@ -61,6 +61,7 @@ def test_the_second_run_has_nothing_to_do(site: BootSite, baked: Baked) -> None:
 def test_both_clones_of_the_proof_took_the_declared_key_and_are_not_each_others_twins(
     site: BootSite, baked: Baked
 ) -> None:
+    assert baked.visit is not None, baked.told
     assert baked.visit.returncode == 0, baked.visit.stdout + baked.visit.stderr
     first, second = ((site.folder / f"visited-clone-{number}").read_text().split() for number in (1, 2))
     # machine-id, kind of the key, key
