@@ -66,7 +66,8 @@ class Tool:
 class Ring:
     """Either pytest over some folders, or tools. C(budget) in seconds is what it may take on two idle cores.
 
-    C(may_skip): its tests may all be skipped on a person's machine that lacks programs; in CI they may not.
+    C(may_skip): its tests may all be skipped on a person's machine that lacks programs; in CI they may not. C(nice) is
+    the niceness of its processes: the longest ring goes first, so that it is not left to run alone at the end.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Ring:
     pytest: tuple[str, ...] = ()
     tools: tuple[Tool, ...] = ()
     may_skip: bool = False
+    nice: int = 5
 
 
 @dataclass(slots=True)
@@ -128,7 +130,7 @@ WORKERS = ("-n", str((os.cpu_count() or 1) + 1))
 
 # In the order in which they begin: the longest first, so that none is left to run alone at the end.
 RINGS = (
-    Ring("hosts", 480, pytest=("tests/hosts",), may_skip=True),
+    Ring("hosts", 480, pytest=("tests/hosts",), may_skip=True, nice=0),
     Ring("pure", 60, pytest=("tests/unit", *(f"--ignore=tests/unit/{name}" for name in SLOWER), *WORKERS)),
     Ring(
         "doors",
@@ -164,8 +166,11 @@ def environment() -> dict[str, str]:
     }
 
 
-def run(argv: Sequence[str], log: Path, *, env: Mapping[str, str], cwd: Path, limit: float) -> int | None:
+def run(
+    argv: Sequence[str], log: Path, *, env: Mapping[str, str], cwd: Path, limit: float, nice: int = 0
+) -> int | None:
     """Run one command, appending its output to C(log). Returns its status, or None after C(limit) seconds."""
+    argv = ["nice", "-n", str(nice), *argv] if nice else argv
     with log.open("ab") as stream:
         stream.write(f"$ {shlex.join(argv)}\n".encode())
         stream.flush()
@@ -217,7 +222,7 @@ def run_pytest(ring: Ring, log: Path, env: Mapping[str, str], limit: float) -> S
     argv += shlex.split(os.environ.get("ARGS", ""))
     data = BUILD / "coverage" / f".coverage.{ring.name}"
     begin = time.monotonic()
-    status = run(argv, log, env={**env, "COVERAGE_FILE": str(data)}, cwd=ROOT, limit=limit)
+    status = run(argv, log, env={**env, "COVERAGE_FILE": str(data)}, cwd=ROOT, limit=limit, nice=ring.nice)
     score = Score()
     if junit.exists():
         add_junit(score, junit)
@@ -248,7 +253,7 @@ def run_tools(ring: Ring, log: Path, env: Mapping[str, str], limit: float) -> Sc
         begin = time.monotonic()
         part = log.with_name(f"{ring.name}-{tool.name.replace(' ', '-')}.log")
         part.unlink(missing_ok=True)
-        status = run(tool.argv, part, env=env, cwd=ROOT / tool.cwd, limit=end - begin)
+        status = run(tool.argv, part, env=env, cwd=ROOT / tool.cwd, limit=end - begin, nice=ring.nice)
         seconds = time.monotonic() - begin
         case = ElementTree.SubElement(suite, "testcase", classname=ring.name, name=tool.name, time=f"{seconds:.1f}")
         if status != 0:

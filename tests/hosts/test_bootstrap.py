@@ -183,7 +183,7 @@ def configure(host: Machine, server: Server, line: dict[str, str]) -> None:
         "templates_defaults": {"storage": "local-lvm"},
         "templates_lines": [line],
     }
-    host.write("/etc/homelab/pve.pem", Path(server.ca_path).read_text(encoding="utf-8"))
+    host.write("/etc/homelab/pve.pem", Path(server.ca_path).read_text(encoding="utf-8"), "0640")
     host.write("/etc/homelab/connections/home.yml", yaml.safe_dump(connection), "0600")
     inventory = {"proxmox_clusters": {"hosts": {"home": variables}}}
     host.write("/etc/homelab/inventory/hosts.yml", yaml.safe_dump(inventory), "0640")
