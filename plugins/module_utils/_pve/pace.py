@@ -10,21 +10,15 @@ import threading
 from .clock import Clock, Deadline
 from .upid import Upid
 
-_FIRST_DELAY = 0.025
-_SHORTEST_DELAY = 0.05
+_FIRST_DELAY = 0.05
 _LONGEST_DELAY = 1.0
 _SHARE_OF_ELAPSED = 0.05
 _STATUS_PER_SECOND = 20
 
 
 def delay(elapsed: float) -> float:
-    """Seconds until the next look at a task that has been waited for for C(elapsed) seconds.
-
-    The first one comes sooner: many tasks of a fleet end at once, and each of them would wait for it.
-    """
-    if elapsed < _FIRST_DELAY:
-        return _FIRST_DELAY
-    return min(max(_SHORTEST_DELAY, elapsed * _SHARE_OF_ELAPSED), _LONGEST_DELAY)
+    """Seconds between two looks at a task that has been waited for for C(elapsed) seconds."""
+    return min(max(_FIRST_DELAY, elapsed * _SHARE_OF_ELAPSED), _LONGEST_DELAY)
 
 
 class Pace:
