@@ -127,7 +127,7 @@ def test_cloud_init_that_failed_shows_its_log(bench: Bench, guests: Guests) -> N
 
 
 def test_clones_are_looked_at_side_by_side(bench: Bench, guests: Guests) -> None:
-    """The first one is not done before the other one has been looked at, and the other way round."""
+    """The first one is not done before the other one is looked at."""
     here: dict[int, Guest] = {}
 
     def boot(vm: Vm, guest: Guest) -> None:

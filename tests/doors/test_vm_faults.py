@@ -198,3 +198,7 @@ def test_a_vm_that_somebody_else_has_put_in_place_of_the_clone_is_not_called_mad
     assert result["failed"]
     assert "VM 100 on pve1 is not the clone that was made: it was not made by this collection" in plain(result["msg"])
     assert result["summary"]["created"] == []
+    # The next run makes another one, and leaves that VM alone.
+    assert result["left_behind"] == []
+    assert lab.fleet({"name": "web1"})["vms"][0]["vmid"] == 101
+    assert lab.cluster.vms[100].config["name"] == "racing-client"

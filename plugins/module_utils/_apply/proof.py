@@ -47,6 +47,7 @@ class _Clone:
 class _Look:
     """What one clone turned out to be; times in seconds since its start."""
 
+    vmid: int
     wrong: tuple[str, ...]
     who: Who
     agent_after: float
@@ -93,33 +94,32 @@ class Proof:
             self._vm.task("POST", self._node, clone.vmid, "status/start", task="qmstart")
         if self._config.agent is None or not self._config.agent.enabled:
             return self._alive()
-        jobs = [partial(self._examine, clone, self._client.clock.monotonic()) for clone in self._clones]
+        jobs = [partial(self._examine, clone.vmid) for clone in self._clones]
         looks = run_all(jobs, len(jobs))
-        failures = [look for look in looks if isinstance(look, GuestFailed)]
+        failures = [str(look) for look in looks if isinstance(look, GuestFailed)]
         if failures:
-            raise GuestFailed("; ".join(map(str, failures)))
-        seen = [look for look in looks if not isinstance(look, GuestFailed)]
-        problems = [
-            f"VM {clone.vmid}: {text}" for clone, look in zip(self._clones, seen, strict=True) for text in look.wrong
-        ]
-        problems += twins([(clone.vmid, look.who) for clone, look in zip(self._clones, seen, strict=True)])
+            raise GuestFailed("; ".join(failures))
+        seen = [look for look in looks if isinstance(look, _Look)]
+        problems = [f"VM {look.vmid}: {text}" for look in seen for text in look.wrong]
+        problems += twins([(look.vmid, look.who) for look in seen])
         text = (
             f"{len(seen)} clones, agent after {seen[0].agent_after:.0f} s, cloud-init after {seen[0].done_after:.0f} s"
         )
         return problems, ("passed", text)
 
-    def _examine(self, clone: _Clone, started: float) -> _Look | GuestFailed:
-        """What a clone that boots turns out to be. Clones are looked at side by side: most of it is waiting."""
-        guest = Guest(self._client, self._node, clone.vmid)
+    def _examine(self, vmid: int) -> _Look | GuestFailed:
+        """What a clone that was just started turns out to be. Most of it is waiting, so all are looked at at once."""
+        guest = Guest(self._client, self._node, vmid)
         clock = self._client.clock
+        started = clock.monotonic()
         try:
             guest.wait(self._wish.timeout)
             agent_after = clock.monotonic() - started
-            self._await_cloud_init(guest, clone.vmid)
+            self._await_cloud_init(guest, vmid)
             done_after = clock.monotonic() - started
-            self._tell(f"look at VM {clone.vmid}")
+            self._tell(f"look at VM {vmid}")
             wrong = tuple(found_wrong(guest, self._wish, self._config))
-            return _Look(wrong=wrong, who=who_is(guest), agent_after=agent_after, done_after=done_after)
+            return _Look(vmid=vmid, wrong=wrong, who=who_is(guest), agent_after=agent_after, done_after=done_after)
         except GuestFailed as failure:
             return failure
 

@@ -178,10 +178,15 @@ class VmWork:
         if self.vmid is None:
             return planned
         found = self.look(self.node, self.vmid)
+        lost = ""
         if found is None:
-            raise NotAsPlanned(f"VM {self.vmid} on {self.node} is gone: somebody else has removed it")
-        if self.made is not None and found.identity is None:
-            raise NotAsPlanned(f"VM {self.vmid} on {self.node} is not the clone that was made: {found.reason}")
+            lost = "is gone: somebody else has removed it"
+        elif self.made is not None and found.identity is None:
+            lost = f"is not the clone that was made: {found.reason}"
+        if found is None or lost:
+            # Nothing of ours is left there that a next run could complete.
+            self.made = None
+            raise NotAsPlanned(f"VM {self.vmid} on {self.node} {lost}. Run it again, which makes what is missing")
         status = planned["status"]
         pool = planned["pool"]
         for step in steps:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,8 +23,7 @@ BLOCK = "200-299"
 SAMPLE = (10, 40)
 """Hosts of the peer; FULL=1 gives it all hundred."""
 FORKS = "20"
-WORKERS = 24
-"""The default of vm_fleet."""
+DOOR = "ansible_collections.homelab.proxmox.plugins.module_utils._ansible.vm_fleet_door"
 LEAST = 15.0
 WHAT = f"{CLONES} linked clones of one template with memory and tags of their own"
 BARE = f"peer: proxmox_kvm with clone and a newid that a person chose, one host for each VM, {FORKS} forks"
@@ -211,8 +211,9 @@ def connections_of_clones(lab: Lab) -> t.Iterator[Row]:
     """As many connections as threads, and no request that is known to be refused."""
     here, _peer = hundred(lab)
     first, again = here[0].first[1], here[0].again[1]
-    note = f"{WORKERS} workers, the default, and the thread that plans"
-    yield at_most("G14", first.connections, f"connections, {CLONES} clones", WORKERS + 1, note=note)
+    workers = importlib.import_module(DOOR).vm_fleet_options()["workers"]["default"]
+    note = f"{workers} workers, the default, and the thread that plans"
+    yield at_most("G14", first.connections, f"connections, {CLONES} clones", workers + 1, note=note)
     note = "threads + 1"
     yield at_most("G14", again.connections, f"connections, {CLONES} VMs, no change", again.in_flight + 2, note=note)
     refused = [*first.refused, *again.refused]
