@@ -93,6 +93,7 @@ def _hundred(lab: Lab) -> tuple[tuple[Hundred, ...], Sizes]:
         whole.append((size, _of_peer(lab, keep, tasks, size)))
         bare.append((size, _of_peer(lab, keep, tasks[:1], size)))
         here.append(_once(lab, keep))
+    lab.wipe()
     return tuple(here), Sizes(tuple(whole), tuple(bare))
 
 
