@@ -481,6 +481,12 @@ def test_all_problems_of_a_fleet_are_told_together(lab: VmLab) -> None:
     assert lab.sent() == []
 
 
+def test_a_range_for_all_of_a_fleet_is_told_once_and_one_of_a_vm_with_its_place(lab: VmLab) -> None:
+    for_all = lab.fleet({"name": "w1"}, {"name": "w2"}, vmid_range="9-1")["msg"]
+    assert for_all == "vmid_range='9-1': write first-last within 100-999999999, such as 100-999"
+    assert lab.fleet({"name": "w1"}, {"name": "w2", "vmid_range": "9-1"})["msg"].startswith("vms[1].vmid_range='9-1'")
+
+
 # --- beside templates
 
 

@@ -63,14 +63,19 @@ def desired_vms(params: Mapping[str, t.Any]) -> Fleet:
         try:
             vms.append(desired_vm({**given, "vmid_range": block}))
         except OptionProblems as found:
-            problems += [f"vms[{number}].{text}" for text in found.problems]
+            # What all VMs have from one option is that option's fault, and told once.
+            of_all = given["vmid_range"] is None
+            problems += [
+                text if of_all and text.startswith("vmid_range=") else f"vms[{number}].{text}"
+                for text in found.problems
+            ]
     names = [vm.name for vm in vms]
     problems += [
         f"vms: {name} is declared twice. Keep one of them" for name in sorted(set(names)) if names.count(name) > 1
     ]
     problems += [f"{option}={params[option]}: it must be 1 at least" for option in LIMITS if params[option] < 1]
     if problems:
-        raise OptionProblems(tuple(problems))
+        raise OptionProblems(tuple(dict.fromkeys(problems)))
     limits = Limits(workers=params["workers"], per_storage=params["per_storage"], per_node=params["per_node"])
     return Fleet(vms=tuple(vms), limits=limits, max_deletions=params["max_deletions"])
 
