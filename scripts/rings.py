@@ -128,18 +128,19 @@ SLOWER = ("plugins", "support")
 # One more worker than cores: some always wait for a playbook, a process or a time-out.
 WORKERS = ("-n", str((os.cpu_count() or 1) + 1))
 
-# In the order in which they begin: the longest first, so that none is left to run alone at the end.
+# In the order in which they begin: what goes on one step after the other first, and last what can use every core, so
+# that none is left idle at the end.
 RINGS = (
     Ring("hosts", 480, pytest=("tests/hosts",), may_skip=True, nice=0),
     Ring("pure", 60, pytest=("tests/unit", *(f"--ignore=tests/unit/{name}" for name in SLOWER), *WORKERS)),
+    Ring("boot", 480, pytest=("tests/boot",), may_skip=True),
+    Ring("sanity", 120, tools=(Tool("ansible-test sanity", (str(BIN / "python"), "scripts/sanity.py")),)),
+    Ring("lint", 60, tools=LINT),
     Ring(
         "doors",
         180,
         pytest=(*(f"tests/unit/{n}" for n in SLOWER), "tests/doors", "tests/contract", "tests/playbooks", *WORKERS),
     ),
-    Ring("boot", 480, pytest=("tests/boot",), may_skip=True),
-    Ring("sanity", 120, tools=(Tool("ansible-test sanity", (str(BIN / "python"), "scripts/sanity.py")),)),
-    Ring("lint", 60, tools=LINT),
 )
 AT_ONCE = 2
 

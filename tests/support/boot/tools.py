@@ -88,4 +88,4 @@ def accelerator() -> list[str]:
     """The options of QEMU that make guests as fast as they get here. Older CPU models boot slower without KVM."""
     if kvm_works():
         return ["-accel", "kvm", "-cpu", "host"]
-    return ["-accel", "tcg,thread=multi", "-cpu", "max"]
+    return ["-accel", "tcg,thread=multi", "-cpu", "max,erms=off"]
