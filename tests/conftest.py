@@ -23,6 +23,7 @@ for _name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
     os.environ.pop(_name, None)
 os.environ |= {
     "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
+    "ANSIBLE_CONFIG": str(ROOT / "tests" / "ansible.cfg"),
     "ANSIBLE_HOME": str(ROOT / "build" / "ansible"),
     "ANSIBLE_NOCOLOR": "1",
     # For the processes that tests start; this one has its path from pyproject.toml.
