@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs the rings of tests and prints what each one did: C(rings.py [RING...]), all of them by default.
 
-Two run at a time, from one queue: the longest wait much, and leave a core to the others.
+Two run at a time, from one queue: some wait much, and leave a core to the others.
 
 Each ring writes its output to build/logs and its results to build/junit. With COVERAGE=1 the rings that run Python
 together write build/coverage.xml: measuring takes two thirds more CPU time. The last line is the sum over all JUnit

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.guarded import NODES, Gate, GuardedCluster, assert_one_of_each, current
+from tests.support.guarded import NODES, Gate, GuardedCluster, assert_one_of_each, current, generations
 from tests.support.pve.cluster import cluster_storages
 from tests.support.runs import started
 from tests.support.site import Result, Site, open_site, plain
@@ -199,3 +199,50 @@ def test_both_move_to_fixed_vmids(fixed: Two) -> None:
 def test_one_does_everything_to_fixed_vmids_while_the_other(fixed: Two, moment: str) -> None:
     fixed.built()
     fixed.assert_unharmed(*fixed.meeting(*MOVES[moment]))
+
+
+def test_a_generation_that_moves_while_another_run_reads_it_is_not_built_once_more(fixed: Two) -> None:
+    """Its config is not there any more, and the list of VMs that was read before does not have its copy yet."""
+    fixed.built()
+    fixed.site.faults.add("fail_task", "POST", "/qemu/900./clone$", times=None, exitstatus="the disk is on fire")
+    failed = fixed.site.run("vm_template_fleet", fixed.params)
+    assert failed["failed"], "both lines are current, and not at their fixed VMIDs"
+    fixed.site.heal()
+    (waiting,) = current(fixed.cluster)["alpha@pve1"]
+    gate = Gate("root@pam!second", "GET", f"/qemu/{waiting}/config")
+    fixed.cluster.gates.append(gate)
+    with started(fixed.site.server, "second", "vm_template_fleet", fixed.params) as second:
+        try:
+            assert gate.reached.wait(30)
+            fixed.works()
+        finally:
+            gate.open.set()
+        late = second.result()
+    assert waiting not in fixed.cluster.vms
+    assert not late.get("failed"), late["msg"]
+    fixed.assert_unharmed(late)
+
+
+def test_a_generation_that_is_gone_when_it_is_read_does_not_hide_its_copy_from_whoever_builds(fixed: Two) -> None:
+    """The second has the list and the old config of 150, the first makes the whole move, and then the second reads on.
+
+    It sees no current generation and builds one. What has come to 150 meanwhile must stop it.
+    """
+    fixed.built()
+    server, gates = fixed.site.server, fixed.cluster.gates
+    room = Gate("root@pam!first", *MOVES["makes room"])
+    gates.append(room)
+    with started(server, "first", "vm_template_fleet", fixed.params) as first:
+        assert room.reached.wait(30)
+        (moving,) = (vmid for vmid in current(fixed.cluster)["alpha@pve1"] if vmid != 150)
+        reads = Gate("root@pam!second", "GET", f"/qemu/{moving}/config")
+        gates.append(reads)
+        with started(server, "second", "vm_template_fleet", fixed.params) as second:
+            assert reads.reached.wait(30)
+            room.open.set()
+            one = first.result()
+            (kept,) = generations(fixed.cluster)["alpha@pve1"]
+            reads.open.set()
+            other = second.result()
+    assert generations(fixed.cluster)["alpha@pve1"] == [kept]
+    fixed.assert_unharmed(one, other)

@@ -59,6 +59,9 @@ def survey_lines(
     permissions = read_permissions(reader)
     wanted = {vmid for line in lines for vmid in _to_read(line, cluster)}
     configs = read_configs(reader, (cluster.guests[vmid] for vmid in sorted(wanted)))
+    # What is gone by now, most likely by another run, must not be taken for known: a copy of it may be there instead.
+    gone = wanted - configs.keys()
+    cluster = replace(cluster, guests={vmid: row for vmid, row in cluster.guests.items() if vmid not in gone})
     found = {line.key: _line_actual(reader, line, cluster, configs, is_gone) for line in lines}
     return Survey(cluster=cluster, permissions=permissions, lines=found, auth_id=auth_id)
 

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the homelab.proxmox contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""For the Python of the hosts: what is imported from a zip file is compiled once, not each time.
+"""For the Python of the tests' hosts and guests: what is imported from a zip file is compiled once, not each time.
 
-A task of Ansible is a zip file of sources, and half of what one costs on a host is compiling the same fifty of them
+A task of Ansible is a zip file of sources, and a third of what one costs on a host is compiling the same fifty of them
 again. Python keeps what it has compiled of files in folders only. The code that runs is the same.
 """
 
@@ -27,7 +27,10 @@ def _kept(pathname: str, source: bytes | str) -> object:
         with open(name, "rb") as stream:  # noqa: PTH123 # pathlib takes longer to import than all this saves
             return marshal.load(stream)
     except OSError:
-        code = _compile(pathname, source)
+        return _keep(_compile(pathname, source), name)
+
+
+def _keep(code: object, name: str) -> object:
     half = f"{name}.{os.getpid()}"
     try:
         os.makedirs(FOLDER, exist_ok=True)  # noqa: PTH103
