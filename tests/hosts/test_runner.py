@@ -48,6 +48,7 @@ def prepare(host: Machine, folder: Path, collections: list[Path]) -> Job:
     controller = Controller(folder, plain=True)
     variables = {
         "ansible_connection": "community.docker.docker",
+        "ansible_pipelining": True,
         "ansible_python_interpreter": "/usr/bin/python3",
         "ansible_become": False,
         # What a container may pass on to its containers.
