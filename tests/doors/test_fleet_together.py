@@ -201,28 +201,6 @@ def test_one_does_everything_to_fixed_vmids_while_the_other(fixed: Two, moment: 
     fixed.assert_unharmed(*fixed.meeting(*MOVES[moment]))
 
 
-def test_a_generation_that_moves_while_another_run_reads_it_is_not_built_once_more(fixed: Two) -> None:
-    """Its config is not there any more, and the list of VMs that was read before does not have its copy yet."""
-    fixed.built()
-    fixed.site.faults.add("fail_task", "POST", "/qemu/900./clone$", times=None, exitstatus="the disk is on fire")
-    failed = fixed.site.run("vm_template_fleet", fixed.params)
-    assert failed["failed"], "both lines are current, and not at their fixed VMIDs"
-    fixed.site.heal()
-    (waiting,) = current(fixed.cluster)["alpha@pve1"]
-    gate = Gate("root@pam!second", "GET", f"/qemu/{waiting}/config")
-    fixed.cluster.gates.append(gate)
-    with started(fixed.site.server, "second", "vm_template_fleet", fixed.params) as second:
-        try:
-            assert gate.reached.wait(30)
-            fixed.works()
-        finally:
-            gate.open.set()
-        late = second.result()
-    assert waiting not in fixed.cluster.vms
-    assert not late.get("failed"), late["msg"]
-    fixed.assert_unharmed(late)
-
-
 def test_a_generation_that_is_gone_when_it_is_read_does_not_hide_its_copy_from_whoever_builds(fixed: Two) -> None:
     """The second has the list and the old config of 150, the first makes the whole move, and then the second reads on.
 

@@ -10,9 +10,8 @@ from functools import partial
 
 from .._images.errors import ImageError
 from .._plan.plan import Plan, Step
-from .._plan.steps import Build, Settle
 from .._pve.client import Client
-from .._pve.errors import ApiError, Kind, ProxmoxError, TaskFailed
+from .._pve.errors import ProxmoxError
 from .advice import advice, is_stale
 from .outcome import ApplyFailed, Outcome, PartlyFailed
 from .progress import SILENCE, Progress
@@ -73,14 +72,8 @@ def _carry_out(work: Work, steps: Sequence[Step]) -> Outcome:
                 done=(*done, *work.partly),
                 left=work.clean_up(steps[number:], cause),
                 advice=advice(step, cause, identity=work.client.identity, vmid=work.vm.at),
-                stale=is_stale(cause) or isinstance(cause, Overtaken | Replaced) or _is_taken(step, cause),
+                stale=is_stale(cause) or isinstance(cause, Overtaken | Replaced),
                 step=step,
             ) from cause
         done.append(step.describe())
     return Outcome(result={"templates": work.results}, warnings=tuple(work.vm.warnings))
-
-
-def _is_taken(step: Step, cause: Exception) -> bool:
-    """Whether somebody has meanwhile got the VMID that was free, maybe another run that did what this one wanted."""
-    taken = isinstance(cause, ApiError | TaskFailed) and cause.kind is Kind.ALREADY_EXISTS
-    return taken and isinstance(step, Build | Settle)
