@@ -201,6 +201,7 @@ def test_one_does_everything_to_fixed_vmids_while_the_other(fixed: Two, moment: 
     fixed.assert_unharmed(*fixed.meeting(*MOVES[moment]))
 
 
+@pytest.mark.slow
 def test_a_generation_that_is_gone_when_it_is_read_does_not_hide_its_copy_from_whoever_builds(fixed: Two) -> None:
     """The second has the list and the old config of 150, the first makes the whole move, and then the second reads on.
 

@@ -38,7 +38,6 @@ OPTIONS = (
 # A Python that imports it keeps what it has compiled of Ansible's modules; see there.
 KEPT_COMPILED = Path(__file__).parents[1] / "kept_compiled.py"
 HOOKS = (
-    f"--customize-hook=copy-in {KEPT_COMPILED} /usr/lib/python3/dist-packages",
     '--customize-hook=echo import kept_compiled >"$1/usr/lib/python3/dist-packages/kept_compiled.pth"',
     '--customize-hook=chroot "$1" python3 -m compileall -q /usr/lib/python3/dist-packages/kept_compiled.py',
 )
@@ -58,7 +57,7 @@ class Image:
     @property
     def file(self) -> str:
         """Under this name it is kept; another content has another name."""
-        digest = hashlib.sha256(repr((self, OPTIONS, HOOKS[1:])).encode() + KEPT_COMPILED.read_bytes()).hexdigest()[:16]
+        digest = hashlib.sha256(repr((self, OPTIONS, HOOKS)).encode() + KEPT_COMPILED.read_bytes()).hexdigest()[:16]
         return f"{self.name}-{digest}.tar"
 
 
@@ -93,5 +92,8 @@ def _forget_old(home: Path) -> None:
 def _build(image: Image, file: Path) -> None:
     half = file.with_suffix(".part")
     packages = f"--include={','.join(image.packages)}"
-    run("mmdebstrap", "--quiet", "--format=tar", *OPTIONS, *HOOKS, packages, image.suite, half, seconds=LIMIT)
+    # Its path is this checkout's, and so none of what decides about the image.
+    copied = f"--customize-hook=copy-in {KEPT_COMPILED} /usr/lib/python3/dist-packages"
+    argv = ["mmdebstrap", "--quiet", "--format=tar", *OPTIONS, copied, *HOOKS, packages, image.suite, half]
+    run(*argv, seconds=LIMIT)
     half.rename(file)
